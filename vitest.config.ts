@@ -1,0 +1,27 @@
+/**
+ * Projects: `unit` next to the code (manual clock), `architecture`, and the suites under test/ that start real processes.
+ * `npm test` runs all of them that need nothing but npm; `system` (traces of system calls, full disks) needs Debian
+ * packages and runs by `npm run test:system`.
+ */
+import { defineConfig } from 'vitest/config'
+
+const real = { testTimeout: 180_000, hookTimeout: 60_000 }
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 30_000 } },
+      { test: { name: 'architecture', include: ['test/architecture.test.ts'] } },
+      {
+        test: {
+          name: 'real',
+          include: ['test/{races,docs,package}/**/*.test.ts'],
+          ...real,
+          // Each file starts processes of its own; two at once would fight for two cores.
+          fileParallelism: false,
+        },
+      },
+      { test: { name: 'system', include: ['test/system/**/*.test.ts'], ...real, fileParallelism: false } },
+    ],
+  },
+})
