@@ -1,0 +1,209 @@
+/**
+ * What a turn queue offers to its faces (HTTP, CLI, library): the vocabulary and one interface, `TurnsApi`, which the
+ * service implements next to a store and the HTTP client implements at a distance. Code that takes turns is written
+ * against this interface alone.
+ *
+ * A *turn queue* has *members*: *waiters* in ticket order within their priority, and at most `permits` *holders*. Each
+ * grant carries a *fence*, a number that only ever grows per queue. A member proves that it lives by beats; one that
+ * is silent for its hold TTL may be evicted.
+ */
+import { z } from 'zod'
+
+/** 1–128 of letters, digits and `_ . / : @ -`. */
+export const queueName = z
+  .string()
+  .regex(/^[A-Za-z0-9._/:@-]{1,128}$/, 'must be 1 to 128 characters of A-Z a-z 0-9 . _ / : @ -')
+
+/** Made by the caller, random per join; the join is idempotent by it. */
+export const memberId = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{8,64}$/, 'must be 8 to 64 characters of A-Z a-z 0-9 _ -')
+
+/** Permits are bounded because the control record lists the holders. */
+export const MAX_PERMITS = 500
+/** Higher goes first; within one priority, ticket order. */
+export const MAX_PRIORITY = 99
+export const DEFAULT_PRIORITY = 50
+
+export const DEFAULT_TTL_MS = 45_000
+export const MAX_TTL_MS = 86_400_000
+/** Time between SIGTERM and SIGKILL of a command whose turn is ending. */
+export const DEFAULT_STOP_GRACE_MS = 5_000
+
+/** Display only: repository, run id, CI job, actor, url. */
+export const labels = z
+  .record(z.string().min(1).max(64), z.string().max(256))
+  .refine((l) => Object.keys(l).length <= 16, 'at most 16 labels')
+
+export const joinBody = z.object({
+  id: memberId.describe(
+    'Made by the caller, random per join. Repeating a join with the same id changes nothing.',
+  ),
+  permits: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PERMITS)
+    .optional()
+    .describe(
+      'How many may hold at once. Set when the queue is first used (default 1); a join that states another number is refused.',
+    ),
+  priority: z.number().int().min(0).max(MAX_PRIORITY).optional().describe('Higher goes first. Default 50.'),
+  ttlMs: z
+    .number()
+    .int()
+    .min(1_000)
+    .max(MAX_TTL_MS)
+    .optional()
+    .describe('Hold TTL: a member silent for this long may be evicted. Default 45000.'),
+  labels: labels.optional().describe('Shown to people, never used in a decision.'),
+  waitMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .optional()
+    .describe('Wait up to this long for the turn before answering.'),
+})
+
+export const waitBody = z.object({
+  waitMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .optional()
+    .describe('Answer at the latest after this long. Default 0: at once.'),
+  seenPosition: z
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('Answer earlier when the position differs from this one.'),
+})
+
+export const beatBody = z.object({ fence: z.number().int().min(1).describe('The fence of the grant.') })
+
+const memberState = z.enum(['waiting', 'holding', 'left', 'lost'])
+export type MemberState = z.infer<typeof memberState>
+
+export const memberView = z.object({
+  queue: queueName,
+  id: memberId,
+  /** `left`: gone by its own wish. `lost`: it held, and was evicted. */
+  state: memberState,
+  ticket: z.number().int().describe('Order of joining; strictly increasing per queue.'),
+  priority: z.number().int(),
+  permits: z.number().int(),
+  ttlMs: z.number().int(),
+  fence: z
+    .number()
+    .int()
+    .optional()
+    .describe('Present while holding: greater than every fence granted before on this queue.'),
+  position: z.number().int().describe('0 while holding, 1 for the next in line.'),
+  positionExact: z.boolean().describe('False beyond 100, where the position is an estimate.'),
+  inWindow: z
+    .boolean()
+    .describe('Near the front: poll at least once per beat interval, or be taken for dead.'),
+  pollMs: z.number().int().describe('Ask again, or beat, at least this often.'),
+  estimatedWaitMs: z
+    .number()
+    .int()
+    .optional()
+    .describe('From the average of past holds; absent while there is none.'),
+  holders: z
+    .array(
+      z.object({
+        id: memberId,
+        fence: z.number().int(),
+        sinceMs: z.number().int(),
+        labels: labels.optional(),
+      }),
+    )
+    .max(3)
+    .describe('Up to three of those who hold now; sinceMs: for how long.'),
+  elapsedMs: z
+    .number()
+    .describe(
+      'How long the server had had this request when the answer was decided; a deadline counts from sending time + this.',
+    ),
+})
+export type MemberView = z.infer<typeof memberView>
+
+export const holderView = z.object({
+  id: memberId,
+  ticket: z.number().int(),
+  fence: z.number().int(),
+  priority: z.number().int(),
+  joinedAt: z.string(),
+  grantedAt: z.string(),
+  ttlMs: z.number().int(),
+  labels,
+})
+export const waiterView = z.object({
+  id: memberId,
+  ticket: z.number().int(),
+  priority: z.number().int(),
+  position: z.number().int(),
+  joinedAt: z.string(),
+  ttlMs: z.number().int(),
+  inWindow: z.boolean(),
+  labels,
+})
+export const queueView = z.object({
+  queue: queueName,
+  permits: z.number().int(),
+  state: z.enum(['open', 'paused', 'draining']),
+  holders: z.array(holderView),
+  waiters: z.array(waiterView).describe('In the order in which they will be granted; at most `limit`.'),
+  moreWaiters: z.boolean().describe('More wait than are listed.'),
+  lastTicket: z.number().int(),
+  lastFence: z.number().int(),
+  averageHoldMs: z.number().int().optional(),
+})
+export type QueueView = z.infer<typeof queueView>
+
+export const queueSummary = z.object({
+  queue: queueName,
+  permits: z.number().int(),
+  state: z.enum(['open', 'paused', 'draining']),
+  holding: z.number().int(),
+  waiting: z.number().int().describe('Exact up to 1000.'),
+  waitingExact: z.boolean(),
+})
+export type QueueSummary = z.infer<typeof queueSummary>
+
+export type JoinRequest = z.infer<typeof joinBody>
+export type WaitRequest = z.infer<typeof waitBody>
+
+/** What `leave` found: `released` and `withdrawn` name what it ended; `gone` is an answer, not an error. */
+export const leaveView = z.object({ outcome: z.enum(['released', 'withdrawn', 'gone']) })
+export type LeaveView = z.infer<typeof leaveView>
+
+export const beatView = z.object({ elapsedMs: z.number() })
+
+/** All calls may be repeated after a lost answer. Errors are `SignalboxError`. */
+export interface TurnsApi {
+  /**
+   * Takes the next ticket; answers at once when the turn is granted, else after `waitMs`.
+   * @throws `invalid_argument`, `conflict` (another number of permits), `queue_paused`, `turn_lost` (this id held before and was evicted)
+   */
+  join(queue: string, request: JoinRequest, signal?: AbortSignal): Promise<MemberView>
+  /**
+   * Waits for the turn; each call is also a beat. A waiter evicted for silence gets its old place back.
+   * @throws `not_found` for an id that never joined (or longer than a day ago)
+   */
+  wait(queue: string, id: string, request: WaitRequest, signal?: AbortSignal): Promise<MemberView>
+  /** Proves that a holder lives. @throws `turn_lost`, `not_found` */
+  beat(queue: string, id: string, fence: number, signal?: AbortSignal): Promise<{ elapsedMs: number }>
+  /** Ends a hold or a wait. With `fence`, ends only that hold. */
+  leave(queue: string, id: string, fence?: number, signal?: AbortSignal): Promise<LeaveView>
+  /** One queue; at most `limit` waiters (default 100). @throws `not_found` */
+  show(queue: string, options?: { readonly limit?: number }): Promise<QueueView>
+  /** Queues in the order of their names. */
+  list(options?: {
+    readonly limit?: number
+    readonly after?: string
+  }): Promise<{ queues: QueueSummary[]; next?: string }>
+}

@@ -1,0 +1,251 @@
+/**
+ * The HTTP face of turn queues, under `/api/v1/turns`. Long-polls end when the client hangs up; the lists turn into live
+ * streams (server-sent events) for a client that asks for `text/event-stream`.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import type { Clock, Timer } from '../kernel/clock.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import {
+  beatBody,
+  beatView,
+  joinBody,
+  leaveView,
+  memberId,
+  memberView,
+  queueName,
+  queueSummary,
+  queueView,
+  waitBody,
+  type QueueView,
+} from './api.ts'
+import type { TurnsService } from './service.ts'
+import { minimumTtl, ttlIsWorkable } from './timing.ts'
+
+type App = FastifyInstance<any, any, any, any, ZodTypeProvider> // oxlint-disable-line typescript/no-explicit-any -- raw server types differ by listener
+
+const queueParams = z.object({ queue: queueName })
+const memberParams = queueParams.extend({ id: memberId })
+const tags = ['turns']
+
+/** Queues in one live snapshot, and waiters shown of each. */
+const LIVE_QUEUES = 200
+const LIVE_WAITERS = 20
+/** At most four snapshots a second; a comment every 15 s keeps proxies from closing a quiet stream. */
+const COALESCE_MS = 250
+const HEARTBEAT_MS = 15_000
+
+export interface TurnsFaceOptions {
+  readonly turns: TurnsService
+  readonly clock: Clock
+}
+
+/** @example app.register(turnsFace({ turns, clock })) */
+export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Promise<void> {
+  return async (app) => {
+    app.route({
+      method: 'POST',
+      url: '/api/v1/turns/:queue/members',
+      schema: {
+        tags,
+        operationId: 'joinTurnQueue',
+        summary: 'Join a queue, and wait for the turn',
+        params: queueParams,
+        body: joinBody,
+        response: { 200: memberView },
+      },
+      handler: async (request, reply) => {
+        const { ttlMs } = request.body
+        // A client with another stop grace than the default checks its own bound; 0 is the least strict one.
+        if (ttlMs !== undefined && !ttlIsWorkable(ttlMs, 0)) {
+          throw new SignalboxError(
+            'invalid_argument',
+            `ttlMs: ${ttlMs} cannot work; the shortest is ${minimumTtl(0)}`,
+          )
+        }
+        return turns.join(request.params.queue, request.body, hangUp(reply))
+      },
+    })
+    app.route({
+      method: 'POST',
+      url: '/api/v1/turns/:queue/members/:id/wait',
+      schema: {
+        tags,
+        operationId: 'waitForTurn',
+        summary: 'Wait for the turn; each call is also a beat',
+        params: memberParams,
+        body: waitBody,
+        response: { 200: memberView },
+      },
+      handler: async (request, reply) => {
+        const { queue, id } = request.params
+        return turns.wait(queue, id, request.body, hangUp(reply))
+      },
+    })
+    app.route({
+      method: 'POST',
+      url: '/api/v1/turns/:queue/members/:id/beat',
+      schema: {
+        tags,
+        operationId: 'beatTurn',
+        summary: 'Prove that a holder lives',
+        params: memberParams,
+        body: beatBody,
+        response: { 200: beatView },
+      },
+      handler: async (request) => {
+        const { queue, id } = request.params
+        return turns.beat(queue, id, request.body.fence)
+      },
+    })
+    app.route({
+      method: 'DELETE',
+      url: '/api/v1/turns/:queue/members/:id',
+      schema: {
+        tags,
+        operationId: 'leaveTurnQueue',
+        summary: 'Release the turn, or stop waiting',
+        params: memberParams,
+        querystring: z.object({ fence: z.coerce.number().int().min(1).optional() }),
+        response: { 200: leaveView },
+      },
+      handler: async (request) => {
+        const { queue, id } = request.params
+        return turns.leave(queue, id, request.query.fence)
+      },
+    })
+    readingRoutes(app, turns, clock)
+  }
+}
+
+function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
+  const listQuery = z.object({
+    limit: z.coerce.number().int().min(1).max(1_000).optional(),
+    after: queueName.optional(),
+  })
+  app.route({
+    method: 'GET',
+    url: '/api/v1/turns',
+    schema: {
+      tags,
+      operationId: 'listTurnQueues',
+      summary: 'Turn queues by name; with Accept: text/event-stream a live stream',
+      querystring: listQuery,
+      response: { 200: z.object({ queues: z.array(queueSummary), next: queueName.optional() }) },
+    },
+    handler: async (request, reply) => {
+      if (!wantsStream(request)) {
+        const { limit, after } = request.query
+        return turns.list({
+          ...(limit === undefined ? {} : { limit }),
+          ...(after === undefined ? {} : { after }),
+        })
+      }
+      stream(
+        reply,
+        clock,
+        (listener) => turns.onChange(listener),
+        async () => {
+          const { queues } = await turns.list({ limit: LIVE_QUEUES })
+          const views = await Promise.all(
+            queues.map(({ queue }) => turns.show(queue, { limit: LIVE_WAITERS })),
+          )
+          return { event: 'queues', data: { queues: views } }
+        },
+      )
+      return reply
+    },
+  })
+  app.route({
+    method: 'GET',
+    url: '/api/v1/turns/:queue',
+    schema: {
+      tags,
+      operationId: 'showTurnQueue',
+      summary: 'One queue: holders and waiters; with Accept: text/event-stream a live stream',
+      params: queueParams,
+      querystring: z.object({ limit: z.coerce.number().int().min(1).max(1_000).optional() }),
+      response: { 200: queueView },
+    },
+    handler: async (request, reply) => {
+      const { queue } = request.params
+      const { limit = 100 } = request.query
+      const view = await turns.show(queue, { limit })
+      if (!wantsStream(request)) return view
+      const onChange = (listener: () => void): (() => void) =>
+        turns.onChange((name) => name === queue && listener())
+      stream(reply, clock, onChange, async (): Promise<{ event: string; data: QueueView }> => ({
+        event: 'queue',
+        data: await turns.show(queue, { limit }),
+      }))
+      return reply
+    },
+  })
+}
+
+function wantsStream(request: FastifyRequest): boolean {
+  return request.headers.accept?.includes('text/event-stream') === true
+}
+
+/** Aborts when the client closes the connection before it was answered. */
+function hangUp(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort()
+  })
+  return controller.signal
+}
+
+/** Sends a snapshot at once and after each change, coalesced, until the client hangs up. A slow client skips snapshots. */
+function stream(
+  reply: FastifyReply,
+  clock: Clock,
+  onChange: (listener: () => void) => () => void,
+  snapshot: () => Promise<{ event: string; data: unknown }>,
+): void {
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(200, {
+    ...(reply.getHeaders() as Record<string, string>),
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  })
+  let dirty = true
+  let sending = false
+  let timer: Timer | undefined
+  let heartbeat: Timer | undefined
+  const send = async (): Promise<void> => {
+    if (sending || !dirty || raw.writableNeedDrain) return
+    sending = true
+    dirty = false
+    try {
+      const { event, data } = await snapshot()
+      raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+    } catch {
+      raw.end() // the client reconnects by itself
+    }
+    timer = clock.timer(COALESCE_MS, () => {
+      sending = false
+      void send()
+    })
+  }
+  const beat = (): void => {
+    raw.write(':\n\n')
+    heartbeat = clock.timer(HEARTBEAT_MS, beat)
+  }
+  const stop = onChange(() => {
+    dirty = true
+    void send()
+  })
+  raw.on('drain', () => void send())
+  raw.once('close', () => {
+    stop()
+    timer?.cancel()
+    heartbeat?.cancel()
+  })
+  raw.once('error', () => raw.destroy())
+  heartbeat = clock.timer(HEARTBEAT_MS, beat)
+  void send()
+}
