@@ -9,10 +9,10 @@
  */
 import { z } from 'zod'
 
-/** 1–128 of letters, digits and `_ . / : @ -`. */
+/** 1–128 of letters, digits and `_ . / : @ -`; not `.` or `..`, which proxies take for steps in a path. */
 export const queueName = z
   .string()
-  .regex(/^[A-Za-z0-9._/:@-]{1,128}$/, 'must be 1 to 128 characters of A-Z a-z 0-9 . _ / : @ -')
+  .regex(/^(?!\.{1,2}$)[A-Za-z0-9._/:@-]{1,128}$/, 'must be 1 to 128 characters of A-Z a-z 0-9 . _ / : @ -')
 
 /** Made by the caller, random per join; the join is idempotent by it. */
 export const memberId = z
@@ -85,7 +85,6 @@ export const waitBody = z.object({
 export const beatBody = z.object({ fence: z.number().int().min(1).describe('The fence of the grant.') })
 
 const memberState = z.enum(['waiting', 'holding', 'left', 'lost'])
-export type MemberState = z.infer<typeof memberState>
 
 export const memberView = z.object({
   queue: queueName,

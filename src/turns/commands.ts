@@ -31,8 +31,6 @@ export interface MemberFacts {
   readonly waits: boolean
 }
 
-export type Happening = 'joined' | 'released' | 'withdrawn' | 'lost' | 'evicted'
-
 export type Applied =
   | {
       readonly kind: 'member'

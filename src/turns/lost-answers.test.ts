@@ -100,13 +100,11 @@ async function play(
 }
 
 async function finish<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
-  let done = false
-  const mark = (): void => void (done = true)
+  const done = new AbortController()
+  const mark = (): void => done.abort()
   promise.then(mark, mark)
-  for (let i = 0; i < 20 && !done; i++) {
-    await clock.settle()
-    if (!done) await clock.advance(20)
-  }
+  await clock.settle()
+  for (let i = 0; i < 20 && !done.signal.aborted; i++) await clock.advance(20)
   return promise
 }
 

@@ -83,7 +83,7 @@ export class ScriptedTurns implements TurnsApi {
     return view
   }
 
-  async list(): ReturnType<TurnsApi['list']> {
+  async list(_options?: Parameters<TurnsApi['list']>[0]): ReturnType<TurnsApi['list']> {
     const queues = this.queues.map(({ queue, permits, state, holders, waiters }) => ({
       queue,
       permits,

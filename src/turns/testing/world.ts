@@ -55,7 +55,7 @@ export function world(seed = 1): World {
         `${control.holders.length} hold ${control.permits} permits`,
       )
       const fences = control.holders.map((h) => h.fence)
-      expectThat(new Set(fences).size === fences.length, `a fence was given twice: ${fences}`)
+      expectThat(new Set(fences).size === fences.length, `a fence was given twice: ${fences.join()}`)
       expectThat(Math.max(0, ...fences) <= control.fence, 'a holder has a fence that was never given')
       const before = last.get(queue) ?? { fence: 0, tail: 0 }
       expectThat(control.fence >= before.fence && control.tail >= before.tail, 'fence or ticket went back')
@@ -65,7 +65,10 @@ export function world(seed = 1): World {
       )
       const must = [...control.holders, ...control.window].map((m) => m.ticket).sort((a, b) => a - b)
       const beats = records.slice(1).map((r) => Number(r.key[1]))
-      expectThat(`${must}` === `${beats}`, `beats ${beats} are not those of holders and window ${must}`)
+      expectThat(
+        must.join() === beats.join(),
+        `beats ${beats.join()} are not those of holders and window ${must.join()}`,
+      )
       const wanted = Math.min(waiters.length, control.permits + 1)
       expectThat(control.window.length >= wanted, `the window has ${control.window.length} of ${wanted}`)
       const both = control.holders.filter((h) => waiters.some((w) => w.id === h.id))

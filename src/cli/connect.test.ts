@@ -1,0 +1,186 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import http from 'node:http'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock, type Clock } from '../kernel/clock.ts'
+import { seededRandom } from '../kernel/id.ts'
+import { ownerSocketPath } from '../server/listen.ts'
+import { connect } from './connect.ts'
+import type { Connection, ConnectOptions } from './context.ts'
+
+let dir: string
+const cleanups: (() => unknown)[] = []
+/** Where nothing listens. */
+const NOWHERE = { host: '127.0.0.1', port: 1 }
+/** Real time, a hundred times as fast: an owner that is away is not waited for. */
+const clock: Clock = {
+  ...systemClock,
+  monotonic: () => systemClock.monotonic() * 100,
+  timer: (ms, fire) => systemClock.timer(ms / 100, fire),
+}
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'signalbox-connect-'))
+  cleanups.push(() => rmSync(dir, { recursive: true, force: true }))
+})
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function attach(
+  options: ConnectOptions,
+  env: Record<string, string> = {},
+  fallback = NOWHERE,
+): Promise<Connection> {
+  const connection = await connect(options, { cwd: dir, env, clock, random: seededRandom(1), fallback })
+  cleanups.push(() => connection.close())
+  return connection
+}
+
+/** A server with one queue, whose name tells which server it is. */
+async function serve(name: string, at?: string): Promise<{ url: string; port: number; tokens: unknown[] }> {
+  const tokens: unknown[] = []
+  const server = http.createServer((request, response) => {
+    tokens.push(request.headers.authorization)
+    const queue = { queue: name, permits: 1, state: 'open', holding: 0, waiting: 0, waitingExact: true }
+    const health = { status: 'ok', name: 'signalbox', version: '0.1.0' }
+    response.end(JSON.stringify(request.url === '/healthz' ? health : { queues: [queue] }))
+  })
+  await listen(server, at)
+  cleanups.push(() => server.closeAllConnections())
+  const address = server.address()
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+  return { url: `http://127.0.0.1:${port}`, port, tokens }
+}
+
+async function listen(server: Server, at?: string): Promise<void> {
+  await new Promise<void>((done) =>
+    at === undefined ? server.listen(0, '127.0.0.1', done) : server.listen(at, done),
+  )
+  cleanups.push(() => new Promise((done) => server.close(done)))
+}
+
+function dataDir(name: string): string {
+  const path = join(dir, name)
+  mkdirSync(path, { recursive: true })
+  return path
+}
+
+const whoAnswers = async ({ turns }: Connection): Promise<string | undefined> =>
+  (await turns.list()).queues[0]?.queue
+
+describe('which server a command talks to', () => {
+  test('a URL, from the flag before the environment, is used as it is', async () => {
+    const [flag, env] = [await serve('flag'), await serve('env')]
+    const connection = await attach({ url: flag.url }, { SIGNALBOX_URL: env.url })
+    expect([await whoAnswers(connection), connection.describe]).toEqual(['flag', flag.url])
+    expect(await whoAnswers(await attach({}, { SIGNALBOX_URL: env.url }))).toBe('env')
+    const away = await attach({}, { SIGNALBOX_URL: 'http://127.0.0.1:1' })
+    expect(away.describe).toBe('http://127.0.0.1:1')
+  })
+
+  test('a data directory means its owner, through the socket, named by flag or environment', async () => {
+    const [one, two] = [dataDir('one'), dataDir('two')]
+    await serve('one', ownerSocketPath(one))
+    await serve('two', ownerSocketPath(two))
+    const byFlag = await attach(
+      { dataDir: one },
+      { SIGNALBOX_DATA_DIR: two, SIGNALBOX_URL: 'http://127.0.0.1:1' },
+    )
+    expect([await whoAnswers(byFlag), byFlag.describe]).toEqual(['one', `the server that owns ${one}`])
+    expect(await whoAnswers(await attach({}, { SIGNALBOX_DATA_DIR: two }))).toBe('two')
+    expect(await whoAnswers(await attach({ dataDir: 'two' }))).toBe('two')
+  })
+
+  test('a directory whose path is too long for a socket works too', async () => {
+    const long = dataDir('x'.repeat(150))
+    await serve('long', ownerSocketPath(long))
+    expect(await whoAnswers(await attach({ dataDir: long }))).toBe('long')
+  })
+
+  test('a named directory without an owner is an error, even if another server answers', async () => {
+    const { port } = await serve('other')
+    const named = dataDir('named')
+    const fallback = { host: '127.0.0.1', port }
+    const refused = expect(attach({ dataDir: named }, {}, fallback)).rejects
+    await refused.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining(`--data-dir ${named}`) as string,
+    })
+    await expect(attach({}, { SIGNALBOX_DATA_DIR: named }, fallback)).rejects.toMatchObject({
+      code: 'unavailable',
+    })
+  })
+
+  test('a socket left behind by a dead owner is not an owner; one that comes back is found', async () => {
+    const path = dataDir('restart')
+    const socket = ownerSocketPath(path)
+    const dead = createServer()
+    await new Promise<void>((done) => dead.listen(socket, done))
+    // Closing would remove the file; a killed process leaves it.
+    renameSync(socket, `${socket}.kept`)
+    await new Promise((done) => dead.close(done))
+    renameSync(`${socket}.kept`, socket)
+    await expect(attach({ dataDir: path })).rejects.toMatchObject({ code: 'unavailable' })
+
+    const found = connect(
+      { dataDir: path },
+      { cwd: dir, env: {}, clock: systemClock, random: seededRandom(1) },
+    )
+    rmSync(socket)
+    await serve('restarted', socket)
+    const connection = await found
+    cleanups.push(() => connection.close())
+    expect(await whoAnswers(connection)).toBe('restarted')
+  })
+
+  test('nothing named: the owner of ./data', async () => {
+    await serve('here', ownerSocketPath(dataDir('data')))
+    expect(await whoAnswers(await attach({}))).toBe('here')
+  })
+
+  test('nothing named, no owner: the default address, if a Signalbox answers there', async () => {
+    const { port, url } = await serve('default')
+    const connection = await attach({}, {}, { host: '127.0.0.1', port })
+    expect([await whoAnswers(connection), connection.describe]).toEqual(['default', url])
+  })
+
+  test('nothing there: one line that says how to start one', async () => {
+    await expect(attach({})).rejects.toMatchObject({
+      code: 'unavailable',
+      message:
+        "no server is running; start one with 'signalbox serve' (in a clone: npm start), or set SIGNALBOX_URL",
+    })
+  })
+
+  test('something else there is not taken for a server', async () => {
+    const other = createServer((socket) => socket.write('220 mail ready\r\n', () => socket.destroy()))
+    await listen(other)
+    const { port } = other.address() as { port: number }
+    await expect(attach({}, {}, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('inputs', () => {
+  test('the token goes with every call', async () => {
+    const { url, tokens } = await serve('a')
+    await whoAnswers(await attach({ url }, { SIGNALBOX_TOKEN: 'secret\n' }))
+    expect(tokens).toEqual(['Bearer secret'])
+  })
+
+  test('empty variables count as unset', async () => {
+    const { port } = await serve('default')
+    const empty = { SIGNALBOX_URL: '', SIGNALBOX_DATA_DIR: ' ', SIGNALBOX_TOKEN: '' }
+    expect(await whoAnswers(await attach({}, empty, { host: '127.0.0.1', port }))).toBe('default')
+  })
+
+  test.each([
+    [{ url: 'http://a', dataDir: 'b' }, /give one of them/],
+    [{ url: 'localhost:8080' }, /not an http/],
+    [{ url: '' }, /not an http/],
+  ])('%o is refused', async (options, message) => {
+    await expect(attach(options)).rejects.toThrow(message)
+  })
+})

@@ -1,0 +1,113 @@
+/**
+ * Which server a command talks to, one rule for all:
+ *
+ * 1. `--url`; 2. `--data-dir`; 3. `SIGNALBOX_URL`; 4. `SIGNALBOX_DATA_DIR`; 5. `./data`; 6. http://127.0.0.1:8080.
+ *
+ * A data directory means the process that owns it, through its socket. One that was *named* and has no owner is an error:
+ * to take turns in another store instead would let two holders work at once. Only the default directory falls through to
+ * the default address, and that only if a Signalbox answers there.
+ */
+import { existsSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { resolve } from 'node:path'
+import { createClient, type ClientOptions } from '../client/client.ts'
+import { sleep, type Clock } from '../kernel/clock.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import type { Random } from '../kernel/id.ts'
+import { ownerSocketPath } from '../server/listen.ts'
+import { describePortOwner, findPortOwner } from '../server/port-owner.ts'
+import type { Connection, ConnectOptions } from './context.ts'
+
+export interface ConnectFacts {
+  /** What relative paths start from; default: this process's directory. */
+  readonly cwd?: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  readonly random: Random
+  /** Where a server is looked for last; default 127.0.0.1:8080. */
+  readonly fallback?: { readonly host: string; readonly port: number }
+}
+
+const FALLBACK = { host: '127.0.0.1', port: 8080 }
+/** How long an owner that is being restarted is waited for, if it left its socket. */
+const RESTART_MS = 2_000
+const RETRY_MS = 100
+
+/**
+ * Connects by the rule above. Only sockets and the default address are tried here; a URL is used as it is.
+ *
+ * @throws SignalboxError `unavailable` when there is no server, with how to start one; `invalid_argument` for a URL or token
+ *   that cannot work; `permission_denied` for another user's data directory
+ */
+export async function connect(options: ConnectOptions, facts: ConnectFacts): Promise<Connection> {
+  const { env } = facts
+  if (options.url !== undefined && options.dataDir !== undefined) {
+    throw new SignalboxError('invalid_argument', '--url and --data-dir: give one of them, not both')
+  }
+  const url = options.url ?? (options.dataDir === undefined ? given(env['SIGNALBOX_URL']) : undefined)
+  if (url !== undefined) return open({ url }, url, facts)
+
+  const named = options.dataDir ?? given(env['SIGNALBOX_DATA_DIR'])
+  const dataDir = resolve(facts.cwd ?? '.', named ?? 'data')
+  const socketPath = ownerSocketPath(dataDir)
+  if (await answers(socketPath, facts.clock)) {
+    return open({ socketPath }, `the server that owns ${dataDir}`, facts)
+  }
+  if (named !== undefined) {
+    throw new SignalboxError(
+      'unavailable',
+      `no server owns the data directory ${dataDir}; start one with 'signalbox serve --data-dir ${named}', or set SIGNALBOX_URL`,
+    )
+  }
+  const { host, port } = facts.fallback ?? FALLBACK
+  const owner = await findPortOwner(host, port)
+  const address = `http://${host}:${port}`
+  if (owner.signalbox !== undefined) return open({ url: address }, address, facts)
+  const taken = owner.pid === undefined ? '' : ` (at ${address} answers ${describePortOwner(owner)})`
+  throw new SignalboxError(
+    'unavailable',
+    `no server is running${taken}; start one with 'signalbox serve' (in a clone: npm start), or set SIGNALBOX_URL`,
+  )
+}
+
+function open(
+  where: Pick<ClientOptions, 'url' | 'socketPath'>,
+  describe: string,
+  { env, clock, random }: ConnectFacts,
+): Connection {
+  const token = given(env['SIGNALBOX_TOKEN'])
+  const client = createClient({ ...where, clock, random, ...(token === undefined ? {} : { token }) })
+  return { turns: client.turns, describe, close: () => client.close() }
+}
+
+/** An empty variable counts as none, as in most shells' scripts. */
+function given(value: string | undefined): string | undefined {
+  return value === undefined || value.trim() === '' ? undefined : value.trim()
+}
+
+/** Does a process listen on this socket? One that is there but refuses may be between two starts. */
+async function answers(path: string, clock: Clock): Promise<boolean> {
+  if (!existsSync(path)) return false
+  for (const until = clock.monotonic() + RESTART_MS; ; await sleep(clock, RETRY_MS)) {
+    const problem = await tryConnect(path)
+    if (problem === undefined) return true
+    if (problem === 'EACCES' || problem === 'EPERM') {
+      throw new SignalboxError(
+        'permission_denied',
+        `${path}: belongs to another user; run as that user, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`,
+      )
+    }
+    if (clock.monotonic() >= until) return false
+  }
+}
+
+function tryConnect(path: string): Promise<string | undefined> {
+  const { promise, resolve } = Promise.withResolvers<string | undefined>()
+  const socket = createConnection(path)
+  socket.on('connect', () => {
+    socket.destroy()
+    resolve(undefined)
+  })
+  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'))
+  return promise
+}

@@ -1,0 +1,81 @@
+/**
+ * The typed HTTP client: what the CLI, the GitHub Actions and users in other processes speak to a server with, over TCP or
+ * over the Unix socket of the process that owns a data directory.
+ *
+ * Invariants: every failure is a `SignalboxError` whose message names the address; a call is sent at most once; a long
+ * poll is not cut before the time it asked for; `close` leaves no connection and no timer behind.
+ */
+import type { Clock } from '../kernel/clock.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import type { Random } from '../kernel/id.ts'
+import type { TurnsApi } from '../turns/api.ts'
+import { Transport } from './transport.ts'
+import { turnsOver } from './turns.ts'
+
+export interface ClientOptions {
+  /** The server, for example `http://127.0.0.1:8080`; a path is kept as a prefix. Required without `socketPath`. */
+  readonly url?: string
+  /** A Unix socket on which the server listens. */
+  readonly socketPath?: string
+  /** Sent as `Authorization: Bearer …`. */
+  readonly token?: string
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface Client {
+  readonly turns: TurnsApi
+  /** What messages call the server. */
+  readonly address: string
+  /** Ends its connections; calls under way fail. */
+  close(): Promise<void>
+}
+
+/**
+ * @throws SignalboxError `invalid_argument` for an unusable URL or token; nothing is connected yet
+ * @example
+ * const client = createClient({ url: 'http://127.0.0.1:8080', clock: systemClock, random: systemRandom })
+ * console.log(await client.turns.list())
+ * await client.close()
+ */
+export function createClient(options: ClientOptions): Client {
+  const { url, socketPath, token, clock, random } = options
+  if (url === undefined && socketPath === undefined) {
+    throw new SignalboxError('invalid_argument', 'url: missing; give the server’s URL or its socket')
+  }
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new SignalboxError(
+      'invalid_argument',
+      'SIGNALBOX_TOKEN: is empty or contains a space, a line break or another character that no token has',
+      { details: { field: 'token' } },
+    )
+  }
+  const transport = new Transport({
+    url: parseUrl(url ?? 'http://localhost'),
+    clock,
+    random,
+    ...(socketPath === undefined ? {} : { socketPath }),
+    ...(token === undefined ? {} : { token }),
+  })
+  return {
+    turns: turnsOver(transport),
+    address: transport.address,
+    close: () => transport.close(),
+  }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const refuse = (why: string): SignalboxError =>
+    new SignalboxError('invalid_argument', `server URL ${why}; write for example http://127.0.0.1:8080`, {
+      details: { field: 'url' },
+    })
+  if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw refuse(`'${text.slice(0, 60)}': is not an http:// or https:// URL`)
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw refuse('with a user name or password in it: put the credential into SIGNALBOX_TOKEN')
+  }
+  if (url.search !== '' || url.hash !== '') throw refuse(`'${text.slice(0, 60)}': must end before ? and #`)
+  return url
+}
