@@ -22,7 +22,7 @@ async function start(store: Store, range: Range): Promise<Watching> {
 async function ready(store: Store, watching: Watching): Promise<number> {
   let count = 0
   const drain = async (): Promise<void> => {
-    while ((await watching.next()).done !== true) count += 1
+    while (count < 1_000 && (await watching.next()).done !== true) count += 1
   }
   const drained = drain()
   for (let i = 0; i < 30; i++) await store.get(key('p', i))

@@ -71,7 +71,8 @@ export class WatchHub {
   }
 }
 
-class Subscription implements AsyncIterator<void> {
+/** One watch from the reader's side: `hint()` and `end()` come from whoever knows of changes. */
+export class Subscription implements AsyncIterator<void> {
   readonly range: Range
   readonly #signal: AbortSignal
   readonly #onEnd: () => void
@@ -79,6 +80,7 @@ class Subscription implements AsyncIterator<void> {
   #hinted = true
   #ended = false
 
+  /** @param onEnd runs once: on abort, `end()` or when the reader leaves. */
   constructor(range: Range, signal: AbortSignal, onEnd: () => void) {
     this.range = range
     this.#signal = signal
@@ -86,12 +88,14 @@ class Subscription implements AsyncIterator<void> {
     signal.addEventListener('abort', this.end, { once: true })
   }
 
+  /** Something in the range may have changed. */
   hint(): void {
     const waiter = this.#waiting.shift()
     if (waiter === undefined) this.#hinted = true
     else waiter(HINT)
   }
 
+  /** No more hints. Idempotent. */
   readonly end = (): void => {
     if (this.#ended) return
     this.#ended = true
