@@ -1,0 +1,92 @@
+/**
+ * The command line as a whole: which commands there are, and how usage errors end. A command's code is loaded only when
+ * it is called, so that `--version` is instant and `turn run` never loads the server.
+ */
+import { Command, CommanderError } from 'commander'
+import { SignalboxError } from '../kernel/error.ts'
+import { version } from '../version.ts'
+import { printError } from './output.ts'
+import { cliContext, type Terminal } from './terminal.ts'
+
+interface CommandSource {
+  readonly name: string
+  readonly summary: string
+  load(terminal: Terminal, setExitCode: (code: number) => void): Promise<Command>
+}
+
+/** One line a capability. */
+const sources: readonly CommandSource[] = [
+  {
+    name: 'serve',
+    summary: 'Run the server: HTTP API, console, embedded store',
+    load: async (terminal) => (await import('./serve.ts')).serveCommand(terminal),
+  },
+  {
+    name: 'turn',
+    summary: 'Take turns: run a command when its turn in a queue has come',
+    load: async (terminal, setExitCode) =>
+      (await import('../turns/cli.ts')).turnCommands(cliContext(terminal, setExitCode)),
+  },
+  {
+    name: 'config',
+    summary: 'Check or show the configuration of the server',
+    load: async (terminal) => (await import('./config.ts')).configCommand(terminal),
+  },
+]
+
+/** Runs one command line. @returns the exit code */
+export async function run(terminal: Terminal): Promise<number> {
+  const json = ownArguments(terminal.argv).includes('--json')
+  let exitCode = 0
+  try {
+    const program = await buildProgram(terminal, (code) => (exitCode = code))
+    await program.parseAsync(terminal.argv, { from: 'user' })
+    return exitCode
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) return printError(thrown, terminal, { json })
+    if (thrown.exitCode === 0) return 0 // help or version was asked for
+    const usage = new SignalboxError('invalid_argument', usageMessage(thrown, terminal.argv))
+    if (thrown.code === 'commander.help') return usage.facts.exit // no command was named; the help has been printed
+    return printError(usage, terminal, { json })
+  }
+}
+
+async function buildProgram(terminal: Terminal, setExitCode: (code: number) => void): Promise<Command> {
+  const program = new Command('signalbox')
+    .description('Decides when work may run: in turn, by priority, on delivery, or on schedule.')
+    .version(version, '-V, --version')
+  const named = terminal.argv[0] === 'help' ? terminal.argv[1] : terminal.argv[0]
+  for (const source of sources) {
+    if (source.name === named) program.addCommand(await source.load(terminal, setExitCode))
+    else program.command(source.name).description(source.summary)
+  }
+  adopt(program, terminal)
+  return program
+}
+
+/** Makes a command and those below it print to the terminal and throw instead of ending the process. */
+function adopt(command: Command, terminal: Terminal): void {
+  command.exitOverride()
+  command.configureOutput({
+    writeOut: (text) => void terminal.stdout.write(text),
+    writeErr: (text) => void terminal.stderr.write(text),
+    outputError: () => undefined, // `run` prints it
+  })
+  for (const child of command.commands) adopt(child, terminal)
+}
+
+/** `error: unknown option '--prot'⏎(Did you mean --port?)` as one line that says where help is. */
+function usageMessage(error: CommanderError, argv: readonly string[]): string {
+  const text = error.message
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '')
+  const named = sources.find(({ name }) => name === argv[0])
+  return `${text}; see 'signalbox ${named === undefined ? '' : `${named.name} `}--help'`
+}
+
+/** Arguments before `--`; what follows belongs to the command that is to be run. */
+function ownArguments(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return end === -1 ? argv : argv.slice(0, end)
+}

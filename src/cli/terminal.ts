@@ -1,0 +1,37 @@
+/** The process a command line runs in, handed in so that tests run command lines without one. */
+import { systemClock } from '../kernel/clock.ts'
+import { systemRandom } from '../kernel/id.ts'
+import type { CliContext, Output } from './context.ts'
+
+export interface Terminal {
+  /** Arguments from the command's name on: `['serve', '--port', '9000']`. */
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly stdout: Output
+  readonly stderr: Output
+}
+
+/** The terminal of this process. */
+export function processTerminal(): Terminal {
+  return {
+    argv: process.argv.slice(2),
+    env: process.env,
+    cwd: process.cwd(),
+    stdout: process.stdout,
+    stderr: process.stderr,
+  }
+}
+
+/** What the commands of a capability get. The client is loaded when one connects. */
+export function cliContext(terminal: Terminal, setExitCode: (code: number) => void): CliContext {
+  const { stdout, stderr, env } = terminal
+  const facts = { env, clock: systemClock, random: systemRandom }
+  return {
+    ...facts,
+    stdout,
+    stderr,
+    setExitCode,
+    connect: async (options) => (await import('./connect.ts')).connect(options, facts),
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The console: static files beside this module under `/console`, and `/`, which leads people there and tells programs
+ * where things are.
+ */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { pageHeaders } from '../security-headers.ts'
+
+/** What is served, and as what. */
+const assets = {
+  'index.html': 'text/html; charset=utf-8',
+  'console.css': 'text/css; charset=utf-8',
+  'console.js': 'text/javascript; charset=utf-8',
+  'view.js': 'text/javascript; charset=utf-8',
+  'logo.svg': 'image/svg+xml',
+} as const
+type AssetName = keyof typeof assets
+
+interface Asset {
+  readonly body: Buffer
+  readonly etag: string
+}
+
+export function addConsoleRoutes(app: FastifyInstance, version: string): void {
+  const loaded = new Map<AssetName, Promise<Asset>>()
+  const hidden = { schema: { hide: true } }
+
+  const serve = async (name: AssetName, request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    let asset = loaded.get(name)
+    if (asset === undefined) loaded.set(name, (asset = load(name)))
+    const { body, etag } = await asset
+    void reply.headers({ ...pageHeaders, etag })
+    if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+    return reply.type(assets[name]).send(body)
+  }
+
+  app.get('/', hidden, (request, reply) => {
+    if (request.headers.accept?.includes('text/html') === true) return reply.redirect('/console')
+    return { name: 'signalbox', version, console: '/console', docs: '/docs', openapi: '/openapi.json' }
+  })
+  app.get('/console', hidden, (request, reply) => serve('index.html', request, reply))
+  app.get('/console/', hidden, (request, reply) => serve('index.html', request, reply))
+  for (const name of Object.keys(assets) as AssetName[]) {
+    app.get(`/console/${name}`, hidden, (request, reply) => serve(name, request, reply))
+  }
+}
+
+async function load(name: AssetName): Promise<Asset> {
+  const body = await readFile(new URL(`assets/${name}`, import.meta.url))
+  return { body, etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"` }
+}
