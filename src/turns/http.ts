@@ -151,7 +151,7 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
           const views = await Promise.all(
             queues.map(({ queue }) => turns.show(queue, { limit: LIVE_WAITERS })),
           )
-          return { event: 'queues', data: { queues: views } }
+          return { event: 'queues', data: { now: new Date(clock.now()).toISOString(), queues: views } }
         },
       )
       return reply

@@ -15,7 +15,7 @@ import { limitSuite } from './suite-limits.ts'
 import { readSuite } from './suite-reads.ts'
 import { watchSuite } from './suite-watch.ts'
 
-export type { ConformanceOptions, ConformanceTarget, OpenTarget } from './context.ts'
+export type { ConformanceOptions, OpenTarget } from './context.ts'
 
 /**
  * Registers the suite.

@@ -1,0 +1,85 @@
+/**
+ * The commands in the documents work as printed: every `sh` block is run, in order, against a server that was started as the README says.
+ * Exceptions carry their reason. `8080` becomes the test server's port; the data directory is a temporary one.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort, root, run, temporaryFolder, until, type Running } from '../support/processes.ts'
+
+const documents = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'docs/turns.md',
+  'docs/operations.md',
+  'docs/performance.md',
+]
+
+/** Blocks that are not run here, and why. */
+const exceptions: Readonly<Record<string, string>> = {
+  'npm ci && npm start': 'beforeAll runs `npm start`; the installation is what this test stands on',
+  'npm ci\nnpm run check': 'runs this very test',
+  'npm run bench:turns': 'takes minutes; run by hand',
+}
+
+function blocks(document: string): string[] {
+  const text = readFileSync(join(root, document), 'utf8')
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block.trim())
+}
+
+let server: Running
+let env: Record<string, string | undefined>
+let port: number
+
+beforeAll(async () => {
+  port = await freePort()
+  const clean = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(SIGNALBOX_|npm_|INIT_CWD)/.test(name)),
+  )
+  env = { ...clean, SIGNALBOX_DATA_DIR: temporaryFolder('docs'), PORT: String(port) }
+  server = run('npm', ['start'], { cwd: root, env, detached: true })
+  await until('npm start serves', async () => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+    return answer?.status === 200
+  })
+})
+afterAll(async () => {
+  process.kill(-server.pid, 'SIGTERM')
+  await server.exited
+})
+
+describe.each(documents)('%s', (document) => {
+  const all = blocks(document)
+  it('has commands to run, or none at all', () => expect(existsSync(join(root, document))).toBe(true))
+
+  it.each(all.filter((block) => exceptions[block] === undefined))('%s', async (block) => {
+    const shell = run(
+      'bash',
+      [
+        '-euo',
+        'pipefail',
+        '-c',
+        `curl() { command curl --fail-with-body "$@"; }\n${block}`.replaceAll(
+          '127.0.0.1:8080',
+          `127.0.0.1:${port}`,
+        ),
+      ],
+      { cwd: root, env },
+    )
+    shell.child.stdin?.end()
+    const code = await shell.exited
+    expect(code, `${shell.out()}\n${shell.err()}`).toBe(0)
+  })
+
+  it('links to what exists', () => {
+    const text = readFileSync(join(root, document), 'utf8')
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)].map(([, to = '']) => to)
+    const missing = links.filter((to) => !existsSync(resolve(root, dirname(document), to)))
+    expect(missing).toEqual([])
+  })
+})
+
+it('has no exception that no document needs', () => {
+  const all = new Set(documents.flatMap(blocks))
+  expect(Object.keys(exceptions).filter((block) => !all.has(block))).toEqual([])
+})
