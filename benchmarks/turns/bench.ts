@@ -3,14 +3,23 @@
  *
  * - cycles (join → grant → release, two durable writes) a second at 64 connections, on 64 queues and on one, with grouped
  *   commits against one transaction per commit: the same build, one setting apart, alternating;
+ * - what a join, a poll and a release cost with 10 and with 10,000 waiters, and beside 1,000 queues;
  * - the time from a release to the next of 200 waiters being told, as a multiple of a plain round trip;
  * - memory when idle, and start-up time.
  *
  * Writes benchmarks/results/turns.json and prints a table. Options: --rounds 5 --seconds 3.
  */
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
+import {
+  closeSync,
+  fdatasyncSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { root, startServer, type ServerProcess } from '../../test/support/processes.ts'
@@ -114,6 +123,53 @@ async function handOff(): Promise<Record<string, unknown> & { ratio: Summary }> 
   return { waiters: 200, ratio: summary(ratios), rounds: raw }
 }
 
+interface Line {
+  readonly joinMs: number
+  readonly pollMs: number
+  readonly releaseMs: number
+}
+
+/** Ten waiters, ten thousand, and ten beside a thousand other queues, alternating. */
+async function longLines(): Promise<
+  Record<'ten' | 'tenThousand' | 'thousandQueues', Record<keyof Line, Summary>>
+> {
+  const runs = { ten: [] as Line[], tenThousand: [] as Line[], thousandQueues: [] as Line[] }
+  for (let round = 0; round < rounds; round++) {
+    for (const [kind, waiters, queues] of [
+      ['ten', '10', '1'],
+      ['tenThousand', '10000', '1'],
+      ['thousandQueues', '10', '1000'],
+    ] as const) {
+      const server = await startServer()
+      await tool('long-line.ts', server.url, '10', '1') // warm-up
+      runs[kind].push(await tool<Line>('long-line.ts', server.url, waiters, queues))
+      await server.stop()
+    }
+  }
+  const of = (all: readonly Line[]): Record<keyof Line, Summary> => ({
+    joinMs: summary(all.map((l) => l.joinMs)),
+    pollMs: summary(all.map((l) => l.pollMs)),
+    releaseMs: summary(all.map((l) => l.releaseMs)),
+  })
+  return { ten: of(runs.ten), tenThousand: of(runs.tenThousand), thousandQueues: of(runs.thousandQueues) }
+}
+
+/** What one durable sync of this disk costs: the least a commit can take. */
+function syncMs(): Summary {
+  const file = join(mkdtempSync(join(tmpdir(), 'signalbox-sync-')), 'file')
+  const fd = openSync(file, 'w')
+  const times: number[] = []
+  for (let i = 0; i < 300; i++) {
+    writeSync(fd, Buffer.alloc(4_096, i))
+    const startedAt = performance.now()
+    fdatasyncSync(fd)
+    times.push(performance.now() - startedAt)
+  }
+  closeSync(fd)
+  const { median, min, max } = summary(times)
+  return { median, min, max, all: [] }
+}
+
 async function resources(): Promise<{
   startUpMs: Summary
   idleMemoryMiB: Summary
@@ -155,9 +211,11 @@ const result = {
     platform: process.platform,
   },
   rounds,
+  syncMs: syncMs(),
   manyQueues: await compare(64),
   oneQueue: await compare(1),
   handOff: await handOff(),
+  longLines: await longLines(),
   resources: await resources(),
 }
 writeFileSync(join(root, 'benchmarks/results/turns.json'), `${JSON.stringify(result, undefined, 1)}\n`)
@@ -171,6 +229,16 @@ process.stdout.write(
     `median (range) of ${rounds} rounds`,
     `cycles/s, 64 connections on 64 queues   grouped ${show(manyQueues.grouped)}   one transaction each ${show(manyQueues.single)}   ratio ${show(manyQueues.ratio, 1)}`,
     `cycles/s, 64 connections on one queue   grouped ${show(oneQueue.grouped)}   one transaction each ${show(oneQueue.single)}   ratio ${show(oneQueue.ratio, 1)}`,
+    `one sync of this disk                   ${show(result.syncMs, 2)} ms`,
+    ...(['ten', 'tenThousand', 'thousandQueues'] as const).map((kind) => {
+      const { joinMs, pollMs, releaseMs } = result.longLines[kind]
+      const name = {
+        ten: '10 waiters',
+        tenThousand: '10,000 waiters',
+        thousandQueues: '10 waiters beside 1,000 queues',
+      }[kind]
+      return `${name.padEnd(40)}join ${show(joinMs, 2)}   poll ${show(pollMs, 2)}   release and claim ${show(releaseMs, 2)} ms`
+    }),
     `hand-off with 200 waiters               ${show(result.handOff.ratio, 2)} × a plain round trip`,
     `start-up                                ${show(use.startUpMs)} ms`,
     `memory idle / after load                ${show(use.idleMemoryMiB)} / ${show(use.memoryAfterLoadMiB)} MiB`,
