@@ -1,5 +1,6 @@
 /**
- * Projects: `unit` next to the code (manual clock), `architecture`, and the suites under test/ that start real processes.
+ * Projects: `unit` next to the code (manual clock), `architecture`, the `simulator` of turn
+ * queues, and the suites under test/ that start real processes.
  * `npm test` runs all of them that need nothing but npm; `system` (traces of system calls, full disks) needs Debian
  * packages and runs by `npm run test:system`.
  */
@@ -18,6 +19,15 @@ export default defineConfig({
           include: ['test/{races,docs,package}/**/*.test.ts'],
           ...real,
           // Each file starts processes of its own; two at once would fight for two cores.
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'simulator',
+          include: ['test/simulator/**/*.test.ts'],
+          testTimeout: 300_000,
+          // Each file uses two processes of its own.
           fileParallelism: false,
         },
       },

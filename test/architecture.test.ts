@@ -11,7 +11,10 @@ const src = join(root, 'src')
 
 const capabilities = new Set(['turns', 'leases', 'messages', 'jobs', 'schedules', 'voting'])
 /** Files of a capability that touch the outside: its faces and what they run. */
-const face = /^(http|grpc|cli)(\.|$|-)|^supervisor$/
+const face = /^(http|grpc|cli)(\.|$|-)|^(supervisor|agent)$/
+
+/** The vocabulary of tokens and audit, which belong to the server itself. */
+const AUTH_API = 'server/auth/api.ts'
 
 interface Import {
   readonly from: string
@@ -51,7 +54,7 @@ function objection({ from, to }: Import): string | undefined {
     kernel: (top) => top === 'kernel',
     ports: (top) => top === 'kernel' || top === 'ports',
     drivers: (top) => ['kernel', 'ports', 'drivers'].includes(top),
-    client: (top) => top === 'kernel' || top === 'client' || capabilities.has(top),
+    client: (top) => top === 'kernel' || top === 'client' || capabilities.has(top) || to === AUTH_API,
     server: () => true,
     cli: () => true,
     'index.ts': () => true,
@@ -110,6 +113,7 @@ describe('the architecture', () => {
     expect(objection({ from: 'drivers/sqlite/store.ts', to: 'drivers/memory/index.ts' })).toBeDefined()
     expect(objection({ from: 'kernel/clock.ts', to: 'ports/store.ts' })).toBeDefined()
     expect(objection({ from: 'client/turns.ts', to: 'turns/service.ts' })).toBeDefined()
+    expect(objection({ from: 'client/access.ts', to: 'server/auth/tokens.ts' })).toBeDefined()
     expect(objection({ from: 'server/serve.ts', to: 'turns/service.ts' })).toBeUndefined()
   })
 })

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import http from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../kernel/clock.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ownerSocketPath } from '../server/listen.ts'
-import { connect } from './connect.ts'
+import { connect, refuseForeignSocket } from './connect.ts'
 import type { Connection, ConnectOptions } from './context.ts'
 
 let dir: string
@@ -98,6 +98,21 @@ describe('which server a command talks to', () => {
     const long = dataDir('x'.repeat(150))
     await serve('long', ownerSocketPath(long))
     expect(await whoAnswers(await attach({ dataDir: long }))).toBe('long')
+  })
+
+  test('a socket in the temporary directory must be this user’s own, and a socket', async () => {
+    const long = dataDir('y'.repeat(150))
+    const path = ownerSocketPath(long)
+    await serve('long', path)
+    expect(() => refuseForeignSocket(path)).not.toThrow()
+    expect(() => refuseForeignSocket(path, (process.getuid?.() ?? 0) + 1)).toThrow(
+      `${path}: is not a socket of this user, so it may not be asked; run as`,
+    )
+    expect(() => refuseForeignSocket(join(dir, 'nothing'))).not.toThrow()
+    const other = dataDir('z'.repeat(150))
+    symlinkSync(path, ownerSocketPath(other))
+    cleanups.push(() => rmSync(ownerSocketPath(other)))
+    await expect(attach({ dataDir: other })).rejects.toMatchObject({ code: 'permission_denied' })
   })
 
   test('a named directory without an owner is an error, even if another server answers', async () => {

@@ -7,10 +7,10 @@
  * to take turns in another store instead would let two holders work at once. Only the default directory falls through to
  * the default address, and that only if a Signalbox answers there.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { createConnection } from 'node:net'
-import { resolve } from 'node:path'
-import { createClient, type ClientOptions } from '../client/client.ts'
+import { dirname, resolve } from 'node:path'
+import { createClient, type Client, type ClientOptions } from '../client/client.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
@@ -28,6 +28,12 @@ export interface ConnectFacts {
   readonly fallback?: { readonly host: string; readonly port: number }
 }
 
+/** A client and, for people, which server it reaches. */
+export interface ConnectedClient {
+  readonly client: Client
+  readonly describe: string
+}
+
 const FALLBACK = { host: '127.0.0.1', port: 8080 }
 /** How long an owner that is being restarted is waited for, if it left its socket. */
 const RESTART_MS = 2_000
@@ -40,6 +46,12 @@ const RETRY_MS = 100
  *   that cannot work; `permission_denied` for another user's data directory
  */
 export async function connect(options: ConnectOptions, facts: ConnectFacts): Promise<Connection> {
+  const { client, describe } = await connectClient(options, facts)
+  return { turns: client.turns, describe, close: () => client.close() }
+}
+
+/** As `connect`, with everything that a server offers. */
+export async function connectClient(options: ConnectOptions, facts: ConnectFacts): Promise<ConnectedClient> {
   const { env } = facts
   if (options.url !== undefined && options.dataDir !== undefined) {
     throw new SignalboxError('invalid_argument', '--url and --data-dir: give one of them, not both')
@@ -50,6 +62,7 @@ export async function connect(options: ConnectOptions, facts: ConnectFacts): Pro
   const named = options.dataDir ?? given(env['SIGNALBOX_DATA_DIR'])
   const dataDir = resolve(facts.cwd ?? '.', named ?? 'data')
   const socketPath = ownerSocketPath(dataDir)
+  if (dirname(socketPath) !== dataDir) refuseForeignSocket(socketPath)
   if (await answers(socketPath, facts.clock)) {
     return open({ socketPath }, `the server that owns ${dataDir}`, facts)
   }
@@ -74,15 +87,31 @@ function open(
   where: Pick<ClientOptions, 'url' | 'socketPath'>,
   describe: string,
   { env, clock, random }: ConnectFacts,
-): Connection {
+): ConnectedClient {
   const token = given(env['SIGNALBOX_TOKEN'])
   const client = createClient({ ...where, clock, random, ...(token === undefined ? {} : { token }) })
-  return { turns: client.turns, describe, close: () => client.close() }
+  return { client, describe }
 }
 
 /** An empty variable counts as none, as in most shells' scripts. */
 function given(value: string | undefined): string | undefined {
   return value === undefined || value.trim() === '' ? undefined : value.trim()
+}
+
+/**
+ * Anybody may put a socket of that name into the temporary directory and wait for our calls and our token; so it must be
+ * this user's. Within the data directory, the directory's permissions say who may. Named pipes have no owner to look at.
+ *
+ * @throws SignalboxError `permission_denied`
+ */
+export function refuseForeignSocket(path: string, userId = process.getuid?.()): void {
+  if (userId === undefined) return
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined || (found.isSocket() && found.uid === userId)) return
+  throw new SignalboxError(
+    'permission_denied',
+    `${path}: is not a socket of this user, so it may not be asked; run as the user who runs the server, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`,
+  )
 }
 
 /** Does a process listen on this socket? One that is there but refuses may be between two starts. */

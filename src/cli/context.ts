@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
-import type { TurnsApi } from '../turns/api.ts'
+import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 
 /** What flags say about where the server is. */
 export interface ConnectOptions {
@@ -18,7 +18,7 @@ export interface ConnectOptions {
 }
 
 export interface Connection {
-  readonly turns: TurnsApi
+  readonly turns: TurnsApi & TurnsOperations
   /** For people: which server this is. */
   readonly describe: string
   close(): Promise<void>

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -120,5 +120,17 @@ describe('an error that nobody caught', () => {
     )
     expect(await server.exit).toBe(70)
     expect([server.lines, server.stderr]).toEqual([[{ msg: 'odd' }], ''])
+  })
+})
+
+describe('completion', () => {
+  it('prints a script for a shell, and what may follow', () => {
+    const complete = (...words: string[]): ReturnType<typeof spawnSync> =>
+      spawnSync(process.execPath, [main, 'complete', ...words], { encoding: 'utf8' })
+    expect(complete('bash').stdout).toContain('complete -F')
+    expect(complete('--', 'turn', 'ev').stdout).toContain('evict')
+    const wrong = complete('nonsense')
+    expect(wrong.status).toBe(64)
+    expect(wrong.stderr).toMatch(/^signalbox: [^\n]*nonsense[^\n]*\n$/)
   })
 })

@@ -28,11 +28,24 @@ const sources: readonly CommandSource[] = [
       (await import('../turns/cli.ts')).turnCommands(cliContext(terminal, setExitCode)),
   },
   {
+    name: 'token',
+    summary: 'Create, list and revoke tokens for the API',
+    load: async (terminal) => (await import('./token.ts')).tokenCommand(terminal),
+  },
+  {
+    name: 'audit',
+    summary: 'Show who did what',
+    load: async (terminal) => (await import('./audit.ts')).auditCommand(terminal),
+  },
+  {
     name: 'config',
     summary: 'Check or show the configuration of the server',
     load: async (terminal) => (await import('./config.ts')).configCommand(terminal),
   },
 ]
+
+/** `signalbox complete bash` prints a script; the script asks `signalbox complete -- …` at each Tab. */
+const COMPLETE = 'complete'
 
 /** Runs one command line. @returns the exit code */
 export async function run(terminal: Terminal): Promise<number> {
@@ -56,11 +69,17 @@ async function buildProgram(terminal: Terminal, setExitCode: (code: number) => v
     .description('Decides when work may run: in turn, by priority, on delivery, or on schedule.')
     .version(version, '-V, --version')
   const named = terminal.argv[0] === 'help' ? terminal.argv[1] : terminal.argv[0]
+  const completing = named === COMPLETE
   for (const source of sources) {
-    if (source.name === named) program.addCommand(await source.load(terminal, setExitCode))
+    if (completing || source.name === named) program.addCommand(await source.load(terminal, setExitCode))
     else program.command(source.name).description(source.summary)
   }
+  if (!completing) {
+    const what = 'Print the completion script of a shell: bash, zsh, fish, powershell'
+    program.command(COMPLETE).description(what)
+  }
   adopt(program, terminal)
+  if (completing) (await import('@bomb.sh/tab/commander')).default(program) // inherits what was adopted
   return program
 }
 

@@ -8,7 +8,8 @@
 import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
-import type { TurnsApi } from '../turns/api.ts'
+import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
+import { accessOver, type AccessApi } from './access.ts'
 import { Transport } from './transport.ts'
 import { turnsOver } from './turns.ts'
 
@@ -24,7 +25,9 @@ export interface ClientOptions {
 }
 
 export interface Client {
-  readonly turns: TurnsApi
+  readonly turns: TurnsApi & TurnsOperations
+  /** Tokens and the audit log, for admins. */
+  readonly access: AccessApi
   /** What messages call the server. */
   readonly address: string
   /** Ends its connections; calls under way fail. */
@@ -59,6 +62,7 @@ export function createClient(options: ClientOptions): Client {
   })
   return {
     turns: turnsOver(transport),
+    access: accessOver(transport),
     address: transport.address,
     close: () => transport.close(),
   }

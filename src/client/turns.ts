@@ -5,20 +5,25 @@
 import { z } from 'zod'
 import {
   beatView,
+  changedView,
+  evictView,
+  historyView,
   leaveView,
   memberView,
   queueSummary,
   queueView,
   type JoinRequest,
   type TurnsApi,
+  type TurnsOperations,
   type WaitRequest,
 } from '../turns/api.ts'
+import { query } from './query.ts'
 import type { Transport } from './transport.ts'
 
 const listView = z.object({ queues: z.array(queueSummary), next: z.string().optional() })
 
 /** Takes turns on the server that `transport` reaches. Each call is sent once; see `TurnsApi` for what it throws. */
-export function turnsOver(transport: Transport): TurnsApi {
+export function turnsOver(transport: Transport): TurnsApi & TurnsOperations {
   return {
     join: (queue: string, request: JoinRequest, signal?: AbortSignal) =>
       transport.call({
@@ -67,8 +72,36 @@ export function turnsOver(transport: Transport): TurnsApi {
       })
       return { queues, ...(next === undefined ? {} : { next }) }
     },
+    setState: (queue, state, { reason }) =>
+      transport.call({
+        method: 'POST',
+        path: `${queuePath(queue)}/${verbs[state]}`,
+        body: { reason },
+        answer: changedView,
+      }),
+    setPermits: (queue, permits, { reason }) =>
+      transport.call({
+        method: 'POST',
+        path: `${queuePath(queue)}/permits`,
+        body: { permits, reason },
+        answer: changedView,
+      }),
+    evict: (queue, id, { reason, force = false }) =>
+      transport.call({
+        method: 'POST',
+        path: `${memberPath(queue, id)}/evict`,
+        body: { reason, force },
+        answer: evictView,
+      }),
+    async history(queue, options = {}) {
+      const path = `${queuePath(queue)}/history${query({ limit: options.limit, before: options.before })}`
+      const { holds, next } = await transport.call({ method: 'GET', path, answer: historyView })
+      return { holds, ...(next === undefined ? {} : { next }) }
+    },
   }
 }
+
+const verbs = { open: 'resume', paused: 'pause', draining: 'drain' } as const
 
 function queuePath(queue: string): string {
   return `/api/v1/turns/${encodeURIComponent(queue)}`
@@ -80,11 +113,4 @@ function membersPath(queue: string): string {
 
 function memberPath(queue: string, id: string): string {
   return `${membersPath(queue)}/${encodeURIComponent(id)}`
-}
-
-function query(values: Readonly<Record<string, string | number | undefined>>): string {
-  const given = Object.entries(values).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
-  )
-  return given.length === 0 ? '' : `?${given.join('&')}`
 }

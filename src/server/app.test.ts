@@ -2,11 +2,13 @@ import type { LightMyRequestResponse } from 'fastify'
 import { Registry } from 'prom-client'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { memoryStore } from '../drivers/memory/index.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ManualClock } from '../kernel/manual-clock.ts'
 import { queueName } from '../turns/api.ts'
 import { buildApp, type AppOptions, type RouteFace, type SignalboxApp } from './app.ts'
+import { createAuth } from './auth/auth.ts'
 import { configSchema } from './config/schema.ts'
 import type { Lifecycle } from './health.ts'
 import { createLogger } from './logger.ts'
@@ -24,17 +26,18 @@ const joinSchema = {
 
 /** A capability as small as they come. */
 const face: RouteFace = (app) => {
-  app.post('/api/v1/things/:queue/members', { schema: joinSchema }, ({ params, body }) => ({
+  const config = { access: { role: 'viewer', noun: 'turns' } } as const
+  app.post('/api/v1/things/:queue/members', { config, schema: joinSchema }, ({ params, body }) => ({
     queue: params.queue,
     id: body.id,
   }))
-  app.delete('/api/v1/things/:queue/members', { schema: { params: joinSchema.params } }, () => ({}))
+  app.delete('/api/v1/things/:queue/members', { config, schema: { params: joinSchema.params } }, () => ({}))
   app.get(
     '/api/v1/things',
-    { schema: { querystring: z.object({ limit: z.coerce.number().int().max(100).optional() }) } },
+    { config, schema: { querystring: z.object({ limit: z.coerce.number().int().max(100).optional() }) } },
     ({ query }) => ({ limit: query.limit ?? 0 }),
   )
-  app.get('/fail/:how', ({ params }) => {
+  app.get('/fail/:how', { config }, ({ params }) => {
     const { how } = params as { how: string }
     if (how === 'bug') throw new TypeError('the password is hunter2')
     if (how === 'stack') throw new SignalboxError('internal', 'row 17 is odd')
@@ -59,7 +62,10 @@ async function world(
   const out = { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) }
   const lifecycle: Lifecycle = { state: 'ready' }
   const clock = new ManualClock()
+  const random = seededRandom(1)
+  const store = memoryStore({ clock })
   const app = await buildApp({
+    auth: createAuth({ store, clock, random, required: false, ownerName: 'ann' }),
     config: configSchema.parse({ server: { bodyLimitBytes: 2_048 } }),
     version: '1.2.3',
     lifecycle,
@@ -68,7 +74,7 @@ async function world(
     logger: createLogger({ level, format: 'json' }, false, out),
     registry: new Registry(),
     clock,
-    random: seededRandom(1),
+    random,
     streams: new OpenStreams(),
     ...rest,
   })
@@ -434,7 +440,12 @@ describe('documentation', () => {
       info: { version: string }
       paths: Record<string, Record<string, { requestBody?: unknown; responses: unknown }>>
     }>()
-    expect(document).toMatchObject({ openapi: '3.1.0', info: { version: '1.2.3' } })
+    expect(document).toMatchObject({
+      openapi: '3.1.0',
+      info: { version: '1.2.3' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    })
     expect(Object.keys(document.paths).sort()).toEqual([
       '/api/v1/things',
       '/api/v1/things/{queue}/members',

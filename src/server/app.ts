@@ -2,7 +2,7 @@
  * The HTTP application: what every capability's routes stand on. It knows no capability; each brings its routes as one
  * `RouteFace`.
  *
- * A request passes: browser guard → ready? → zod validation → handler → plain `JSON.stringify`. Response schemas only
+ * A request passes: browser guard → who calls, and may they? → ready? → zod validation → handler → plain `JSON.stringify`. Response schemas only
  * feed the OpenAPI document; answers are not parsed again. Everything that is the same for each request is prepared
  * once, and no per-request log line is built unless the level is `debug`.
  */
@@ -18,6 +18,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
+import type { Auth } from './auth/auth.ts'
+import { enforceAccess, type GuardedRoute } from './auth/enforce.ts'
 import { browserGuard } from './browser-guard.ts'
 import { answerClientError } from './client-error.ts'
 import type { Config } from './config/schema.ts'
@@ -58,7 +60,9 @@ export interface AppOptions {
   readonly random: Random
   /** Keeps account of answers that never end by themselves. */
   readonly streams: OpenStreams
-  /** Did this request come from a peer that needs no guarding (the owner's socket)? Default: none does. */
+  /** Says who calls. */
+  readonly auth: Auth
+  /** Did this request come through the owner's socket, whose callers need neither guarding nor a token? Default: none does. */
   readonly trusted?: (request: IncomingMessage) => boolean
 }
 
@@ -66,7 +70,9 @@ export interface AppOptions {
 const MAX_PARAM_LENGTH = 16 * 1024
 
 /** @returns the application, ready to be injected into or to be served by a listener (`app.routing`). */
-export async function buildApp(options: AppOptions): Promise<SignalboxApp> {
+export async function buildApp(
+  options: AppOptions,
+): Promise<SignalboxApp & { readonly guardedRoutes: readonly GuardedRoute[] }> {
   const { config, logger, lifecycle } = options
   const paths = new KnownPaths()
   const sendProblem = problemSender(logger, lifecycle)
@@ -118,6 +124,7 @@ export async function buildApp(options: AppOptions): Promise<SignalboxApp> {
     options.streams.note(request.raw, reply.raw)
     done(trusted(request.raw) ? undefined : guard(request.raw))
   })
+  const guardedRoutes = enforceAccess(app, options.auth, trusted)
   addApiDocs(app, { version: options.version, publicUrl: config.server.publicUrl })
   addHealthRoutes(app, options)
   addConsoleRoutes(app, options.version)
@@ -130,7 +137,7 @@ export async function buildApp(options: AppOptions): Promise<SignalboxApp> {
     })
   }
   await app.ready()
-  return app
+  return Object.assign(app, { guardedRoutes })
 }
 
 /** What follows each answer: counting it, and at level `debug` one line about it. Undefined when neither is wanted. */

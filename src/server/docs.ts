@@ -70,6 +70,8 @@ async function describeRoutes(routes: readonly DescribedRoute[], options: DocsOp
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: options.publicUrl ?? '/' }],
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
     },
     transform: jsonSchemaTransform,
   })

@@ -67,6 +67,7 @@ export function problemSender(logger: Logger, lifecycle: Lifecycle): ProblemSend
     const problem = httpProblem(thrown, request)
     const { status, error } = problem
     if (status >= 500) log(problem, request)
+    if (status === 401) void reply.header('www-authenticate', 'Bearer')
     if (status === 429 || status === 503) void reply.header('retry-after', '1')
     reply.raw.setHeader('x-request-id', request.id) // errors before routing have passed no hook
     setDataHeaders(reply.raw)

@@ -4,12 +4,17 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
+/** Does the client ask for server-sent events? */
+export function asksForStream({ headers }: IncomingMessage): boolean {
+  return headers.accept?.includes('text/event-stream') === true
+}
+
 export class OpenStreams {
   readonly #open = new Set<ServerResponse>()
 
   /** Call it for every request; remembers those that ask for a stream. */
-  note({ headers }: IncomingMessage, response: ServerResponse): void {
-    if (headers.accept?.includes('text/event-stream') !== true) return
+  note(request: IncomingMessage, response: ServerResponse): void {
+    if (!asksForStream(request)) return
     this.#open.add(response)
     response.once('close', () => this.#open.delete(response))
   }

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openAttachedStore } from '../drivers/attached/index.ts'
@@ -25,12 +25,17 @@ function newDataDir(): string {
 }
 
 async function start(
-  options: { readonly dataDir?: string; readonly port?: number; readonly clock?: Clock } = {},
+  options: {
+    readonly dataDir?: string
+    readonly port?: number
+    readonly clock?: Clock
+    readonly server?: object
+  } = {},
 ): Promise<Started> {
-  const { dataDir = newDataDir(), port = 0, clock = systemClock } = options
+  const { dataDir = newDataDir(), port = 0, clock = systemClock, server: keys = {} } = options
   const logged: Record<string, unknown>[] = []
   const out = { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) }
-  const server = await startServer(configSchema.parse({ dataDir, server: { port } }), {
+  const server = await startServer(configSchema.parse({ dataDir, server: { port, ...keys } }), {
     clock,
     random: seededRandom(7),
     logger: createLogger({ level: 'info', format: 'json' }, false, out),
@@ -58,7 +63,10 @@ function call(
       path,
       method: body === undefined ? 'GET' : 'POST',
       agent: false,
-      headers: 'url' in where ? { 'content-type': 'application/json' } : { host: 'owner' },
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...('url' in where ? {} : { host: 'owner' }),
+      },
     }
     const request = httpRequest(options, (response) => {
       let text = ''
@@ -153,19 +161,29 @@ describe('a started server', () => {
     expect(await received).toMatch(answer)
   })
 
-  it('describes every route of turns', async () => {
+  it('describes every route', async () => {
     const server = await start()
     const { body } = await call(server, '/openapi.json')
     const operations = Object.entries((body as { paths: Record<string, object> }).paths).flatMap(
       ([path, item]) => Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
     )
     expect(operations.sort()).toEqual([
+      'DELETE /api/v1/tokens/{id}',
       'DELETE /api/v1/turns/{queue}/members/{id}',
+      'GET /api/v1/audit',
+      'GET /api/v1/tokens',
       'GET /api/v1/turns',
       'GET /api/v1/turns/{queue}',
+      'GET /api/v1/turns/{queue}/history',
+      'POST /api/v1/tokens',
+      'POST /api/v1/turns/{queue}/drain',
       'POST /api/v1/turns/{queue}/members',
       'POST /api/v1/turns/{queue}/members/{id}/beat',
+      'POST /api/v1/turns/{queue}/members/{id}/evict',
       'POST /api/v1/turns/{queue}/members/{id}/wait',
+      'POST /api/v1/turns/{queue}/pause',
+      'POST /api/v1/turns/{queue}/permits',
+      'POST /api/v1/turns/{queue}/resume',
     ])
   })
 })
@@ -252,6 +270,85 @@ describe('a start that fails', () => {
     expect(error.message).toContain(`SIGNALBOX_URL=${first.url}`)
     expect(error.message).not.toContain('\n')
     expect(await call(first, '/readyz')).toMatchObject({ status: 200 })
+  })
+})
+
+describe('listening beyond this machine', () => {
+  const beyond = { host: '0.0.0.0' }
+  const turns = '/api/v1/turns'
+
+  it('is refused while there is no token, with the remedy, and leaves no directory', async () => {
+    const dataDir = newDataDir()
+    for (const server of [beyond, { ...beyond, auth: 'required' }, { host: '::' }]) {
+      const error = await failure(start({ dataDir, server }))
+      expect(error.code).toBe('config_invalid')
+      expect(error.message).toContain(
+        `'${server.host}' listens beyond this machine, and there is no token yet`,
+      )
+      expect(error.message).toContain(
+        `signalbox token create --name admin --role admin --data-dir ${dataDir}`,
+      )
+      expect(existsSync(dataDir)).toBe(false)
+    }
+  })
+
+  it('works once there is one, which then everybody needs, also from this machine', async () => {
+    const { dataDir, ...first } = await start()
+    const made = await call({ socketPath: join(dataDir, 'owner.sock') }, '/api/v1/tokens', {
+      name: 'ci',
+      role: 'viewer',
+    })
+    const { secret, token } = made.body as { secret: string; token: { createdBy: string } }
+    expect(token.createdBy).toBe(userInfo().username)
+    await first.close()
+    expect((await failure(start({ server: beyond }))).code).toBe('config_invalid')
+    const server = await start({ dataDir, server: beyond })
+    expect(await call(server, turns)).toMatchObject({ status: 401 })
+    expect((await call(server, '/healthz')).status).toBe(200)
+    const headers = { authorization: `Bearer ${secret}` }
+    expect((await fetch(`${server.url}${turns}`, { headers })).status).toBe(200)
+    const socketPath = join(dataDir, 'owner.sock')
+    expect(await call({ socketPath }, turns)).toMatchObject({ status: 200 })
+    expect(await call({ socketPath }, '/api/v1/tokens')).toMatchObject({ body: { tokens: [{ name: 'ci' }] } })
+  })
+
+  it('does not count a token that is revoked', async () => {
+    const { dataDir, ...first } = await start()
+    const socketPath = join(dataDir, 'owner.sock')
+    await call({ socketPath }, '/api/v1/tokens', { name: 'ci', role: 'viewer' })
+    const revoked = await fetch(`${first.url}/api/v1/tokens/ci`, { method: 'DELETE' })
+    expect(await revoked.json()).toMatchObject({ state: 'revoked' })
+    await first.close()
+    expect((await failure(start({ dataDir, server: beyond }))).code).toBe('config_invalid')
+  })
+
+  it('works without one when said on purpose, and then nobody has to sign in', async () => {
+    const server = await start({ server: { ...beyond, insecure: true } })
+    expect(await call(server, turns)).toMatchObject({ status: 200 })
+  })
+})
+
+describe('a server that listens on this machine alone', () => {
+  it.each([{ auth: 'required' }, { publicUrl: 'https://box.example.org' }])(
+    'asks for tokens with %j, and its owner can make the first',
+    async (keys) => {
+      const server = await start({ server: keys })
+      const url = `http://127.0.0.1:${server.address.port}`
+      expect(await call({ url }, '/api/v1/turns')).toMatchObject({
+        status: 401,
+        body: { error: { code: 'unauthenticated' } },
+      })
+      const socketPath = join(server.dataDir, 'owner.sock')
+      expect(await call({ socketPath }, '/api/v1/tokens', { name: 'a', role: 'admin' })).toMatchObject({
+        status: 200,
+      })
+    },
+  )
+  it('does not otherwise', async () => {
+    const { address } = await start({ server: { publicUrl: 'http://localhost:80' } })
+    expect(await call({ url: `http://127.0.0.1:${address.port}` }, '/api/v1/turns')).toMatchObject({
+      status: 200,
+    })
   })
 })
 

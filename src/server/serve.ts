@@ -19,6 +19,9 @@ import { turnsFace } from '../turns/http.ts'
 import { createTurnsService } from '../turns/service.ts'
 import { version } from '../version.ts'
 import { buildApp } from './app.ts'
+import { createAuth } from './auth/auth.ts'
+import { authRequired, checkExposure, ownerName } from './auth/exposure.ts'
+import { authFace } from './auth/routes.ts'
 import { answerClientError } from './client-error.ts'
 import type { Config } from './config/schema.ts'
 import type { Lifecycle } from './health.ts'
@@ -67,10 +70,18 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   const dataDir = resolve(config.dataDir)
   await using started = new AsyncDisposableStack()
 
-  if (!existsSync(dataDir)) await checkTcpIsFree(config.server, command) // or a refused start would leave a directory
+  if (!existsSync(dataDir)) {
+    // A refused start must not leave a directory.
+    await checkExposure(config.server, dataDir, async () => false)
+    await checkTcpIsFree(config.server, command)
+  }
   const { groupCommit } = config.store
   const store = await openSqliteStore({ directory: dataDir, clock, groupCommit, owner: { command: OWNER } })
   started.defer(() => store.close())
+  const required = authRequired(config.server)
+  const auth = createAuth({ store, clock, random, required, ownerName: ownerName() })
+  started.defer(() => auth.close())
+  await checkExposure(config.server, dataDir, () => auth.tokens.anyValid())
   const registry = new Registry()
   storeMetrics(registry, () => store.facts())
   const onEvent = turnObserver(registry, logger)
@@ -85,7 +96,8 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     version,
     lifecycle,
     checkStore: () => store.get(['readyz', decimalKey(0)]),
-    faces: [turnsFace({ turns, clock })],
+    faces: [turnsFace({ turns, clock }), authFace({ tokens: auth.tokens, store })],
+    auth,
     logger,
     registry,
     clock,

@@ -89,7 +89,7 @@ const memberState = z.enum(['waiting', 'holding', 'left', 'lost'])
 export const memberView = z.object({
   queue: queueName,
   id: memberId,
-  /** `left`: gone by its own wish. `lost`: it held, and was evicted. */
+  /** `left`: gone by its own wish. `lost`: it held and was silent for a TTL, or an operator evicted it. */
   state: memberState,
   ticket: z.number().int().describe('Order of joining; strictly increasing per queue.'),
   priority: z.number().int(),
@@ -122,6 +122,11 @@ export const memberView = z.object({
     )
     .max(3)
     .describe('Up to three of those who hold now; sinceMs: for how long.'),
+  queueState: z
+    .enum(['paused', 'draining'])
+    .optional()
+    .describe('Present when the queue is not open: paused grants nothing, draining takes no new members.'),
+  reason: z.string().optional().describe('Why the queue is not open, or why an operator ended this member.'),
   elapsedMs: z
     .number()
     .describe(
@@ -129,6 +134,8 @@ export const memberView = z.object({
     ),
 })
 export type MemberView = z.infer<typeof memberView>
+
+const note = z.object({ by: z.string(), at: z.string(), reason: z.string() })
 
 export const holderView = z.object({
   id: memberId,
@@ -139,6 +146,7 @@ export const holderView = z.object({
   grantedAt: z.string(),
   ttlMs: z.number().int(),
   labels,
+  ending: note.optional().describe('An operator has ended it; its permit is free when it has left.'),
 })
 export const waiterView = z.object({
   id: memberId,
@@ -154,6 +162,7 @@ export const queueView = z.object({
   queue: queueName,
   permits: z.number().int(),
   state: z.enum(['open', 'paused', 'draining']),
+  note: note.optional().describe('Why it is not open.'),
   holders: z.array(holderView),
   waiters: z.array(waiterView).describe('In the order in which they will be granted; at most `limit`.'),
   moreWaiters: z.boolean().describe('More wait than are listed.'),
@@ -181,6 +190,66 @@ export const leaveView = z.object({ outcome: z.enum(['released', 'withdrawn', 'g
 export type LeaveView = z.infer<typeof leaveView>
 
 export const beatView = z.object({ elapsedMs: z.number() })
+
+/** Every change by an operator has a reason; it is shown to those it concerns and stands in the audit log. */
+export const reason = z.string().trim().min(1).max(500)
+export const actBody = z.object({ reason })
+export const resumeBody = z.object({ reason: reason.optional() })
+export const permitsBody = z.object({ permits: z.number().int().min(1).max(MAX_PERMITS), reason })
+export const evictBody = z.object({
+  reason,
+  force: z
+    .boolean()
+    .optional()
+    .describe(
+      'Free the permit of a holder at once, though its work may still run. Only the fence protects you then.',
+    ),
+})
+
+export const changedView = z.object({ changed: z.boolean().describe('False: it was so already.') })
+export const evictView = z.object({
+  /** `ending`: a holder that must stop; its permit is free when it has left, or was silent for a TTL. */
+  outcome: z.enum(['evicted', 'ending', 'gone']),
+})
+export type EvictView = z.infer<typeof evictView>
+
+export const pastHoldView = z.object({
+  id: memberId,
+  ticket: z.number().int(),
+  fence: z.number().int(),
+  priority: z.number().int(),
+  joinedAt: z.string(),
+  grantedAt: z.string(),
+  endedAt: z.string(),
+  heldMs: z.number().int(),
+  /** `lost`: silent for a whole TTL; `evicted`: by an operator. */
+  as: z.enum(['released', 'lost', 'evicted']),
+  labels,
+  note: note.optional(),
+})
+export type PastHoldView = z.infer<typeof pastHoldView>
+export const historyView = z.object({ holds: z.array(pastHoldView), next: z.number().int().optional() })
+export type HistoryView = z.infer<typeof historyView>
+
+/** Why, and by whom; over HTTP the server knows who calls. */
+export interface Act {
+  readonly reason: string
+  readonly by?: string
+}
+
+/** What operators do. All calls may be repeated; each change is in the audit log. @throws `not_found` for an unknown queue */
+export interface TurnsOperations {
+  /** Opens the queue, pauses it (no joins, no grants) or drains it (no joins). */
+  setState(queue: string, state: 'open' | 'paused' | 'draining', act: Act): Promise<{ changed: boolean }>
+  /** Makes the queue if need be. Lowering the number revokes nobody. */
+  setPermits(queue: string, permits: number, act: Act): Promise<{ changed: boolean }>
+  evict(queue: string, id: string, act: Act & { readonly force?: boolean }): Promise<EvictView>
+  /** Holds that are over, newest first, from before the fence `before`; 30 days are kept. */
+  history(
+    queue: string,
+    options?: { readonly limit?: number; readonly before?: number },
+  ): Promise<HistoryView>
+}
 
 /** All calls may be repeated after a lost answer. Errors are `SignalboxError`. */
 export interface TurnsApi {

@@ -24,7 +24,9 @@ export class ChangeSet {
   }
 
   check(key: Key, expect: Expect): void {
-    if (!this.#changes.has(nameOf(key))) this.#add({ op: 'check', key, expect })
+    const before = this.#changes.get(nameOf(key))
+    const undone = before?.op === 'put' && before.expect === 'absent' && expect === 'absent'
+    if (before === undefined || undone) this.#changes.set(nameOf(key), { op: 'check', key, expect })
   }
 
   toChanges(): Change[] {

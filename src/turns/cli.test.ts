@@ -693,6 +693,66 @@ describe('turn list and turn show', () => {
     expect(await signalbox(...argv)).toBe(code)
     expect(stdout.text).toBe('')
   })
+
+  test.each([
+    [['pause', 'deploy'], 64, '--reason: missing'],
+    [['set-permits', 'deploy', '0', '--reason', 'x'], 64, 'permits:'],
+    [['evict', 'deploy', 'zz', '--reason', 'x'], 66, "no member 'zz'"],
+    [['evict', 'deploy', '', '--reason', 'x'], 64, 'fits 2 members'],
+    [['history', 'bad name'], 64, 'queue:'],
+  ])('%j is refused in one line, and nothing is done', async (words, code, line) => {
+    expect(await signalbox(...words)).toBe(code)
+    expect(stderr.text).toContain(line)
+    expect(stderr.text.trim().split('\n')).toHaveLength(1)
+    expect(api.acts).toEqual([])
+  })
+
+  test('history prints who held, how long and how it ended', async () => {
+    const base = {
+      ticket: 1,
+      priority: 50,
+      joinedAt: at(90_000),
+      grantedAt: at(80_000),
+      endedAt: at(20_000),
+      heldMs: 60_000,
+    }
+    const note = { by: 'ann', at: at(30_000), reason: 'stuck' }
+    api.past = { holds: [{ ...base, id: 'ab12cd34ef', fence: 7, as: 'evicted', labels, note }] }
+    expect(await signalbox('history', 'deploy')).toBe(0)
+    expect(stdout.text).toContain('evicted by ann: stuck')
+    expect(stdout.text).toContain('1m')
+  })
+
+  test.each([
+    [
+      ['pause', 'deploy', '--reason', 'freeze'],
+      ['setState', 'deploy', 'paused', { reason: 'freeze' }],
+    ],
+    [
+      ['drain', 'deploy', '--reason', 'move'],
+      ['setState', 'deploy', 'draining', { reason: 'move' }],
+    ],
+    [
+      ['resume', 'deploy'],
+      ['setState', 'deploy', 'open', { reason: 'resume' }],
+    ],
+    [
+      ['set-permits', 'deploy', '3', '--reason', 'more'],
+      ['setPermits', 'deploy', 3, { reason: 'more' }],
+    ],
+    [
+      ['evict', 'deploy', 'ef56', '--reason', 'stuck'],
+      ['evict', 'deploy', 'ef56ab78cd', { reason: 'stuck', force: false }],
+    ],
+    [
+      ['evict', 'deploy', 'ab12cd34ef', '--reason', 'now', '--force'],
+      ['evict', 'deploy', 'ab12cd34ef', { reason: 'now', force: true }],
+    ],
+  ])('%j does what it says', async (words, act) => {
+    expect(await signalbox(...words)).toBe(0)
+    expect(api.acts).toEqual([act])
+    expect(stdout.text).toMatch(/^deploy: [^\n]+\n$/)
+  })
 })
 
 describe('labels', () => {

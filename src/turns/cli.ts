@@ -6,8 +6,10 @@
  */
 import { Command, Option } from 'commander'
 import type { CliContext, Connection } from '../cli/context.ts'
+import { agentCommand } from './cli/agent.ts'
 import { showQueue, listQueues } from './cli/list.ts'
 import { defaultLabels } from './cli/labels.ts'
+import { operatorCommands } from './cli/operate.ts'
 import { queueArgument, runRequest, wholeNumber, type RunFlags } from './cli/run-request.ts'
 import { runWithTurn, type RunParts } from './cli/run.ts'
 import { processSignals } from './cli/signals.ts'
@@ -57,6 +59,12 @@ export function turnCommands(
         context.stdout.write(await showQueue(turns, queue, options))
       })
     })
+  operatorCommands(
+    (name) => viewCommand(turn.command(name)),
+    (flags, use) =>
+      connected(context, flags, async ({ turns }) => void context.stdout.write(await use(turns))),
+  )
+  turn.addCommand(agentCommand(context))
   return turn
 }
 

@@ -3,10 +3,13 @@
  * decided becomes an answer only when the commit is durable.
  */
 import { SignalboxError } from '../kernel/error.ts'
-import type { LeaveView } from './api.ts'
+import type { Random } from '../kernel/id.ts'
+import { auditChange, type AuditEntry } from '../ports/audit.ts'
+import type { EvictView, LeaveView } from './api.ts'
 import type { Observer, Suspect } from './observer.ts'
-import type { Member } from './records.ts'
-import type { JoinCommand, Standing, Transition } from './rules.ts'
+import type { Control, Member } from './records.ts'
+import type { Transition } from './rules.ts'
+import type { JoinCommand, Standing } from './queue-state.ts'
 import { beatInterval } from './timing.ts'
 
 export interface WaitOptions {
@@ -21,8 +24,21 @@ export type Command =
   | { readonly kind: 'beat'; readonly id: string; readonly fence: number }
   | { readonly kind: 'leave'; readonly id: string; readonly fence: number | undefined }
   | { readonly kind: 'evict'; readonly id: string; readonly suspect: Suspect }
+  /** An operator's change of the queue. */
+  | {
+      readonly kind: 'set'
+      readonly to: { readonly state: Control['state'] } | { readonly permits: number }
+      readonly act: ActBy
+    }
+  /** An operator's eviction. */
+  | { readonly kind: 'remove'; readonly id: string; readonly force: boolean; readonly act: ActBy }
   /** Grants what can be granted; sent when something outside this mailbox changed. */
   | { readonly kind: 'settle' }
+
+export interface ActBy {
+  readonly by: string
+  readonly reason: string
+}
 
 /** What the store says of a member that is neither holder nor in the known line. */
 export interface MemberFacts {
@@ -40,8 +56,10 @@ export type Applied =
       readonly happened?: 'joined'
     }
   | { readonly kind: 'beaten' }
-  | { readonly kind: 'left'; readonly outcome: LeaveView['outcome'] }
+  | { readonly kind: 'left'; readonly id: string; readonly outcome: LeaveView['outcome'] }
   | { readonly kind: 'done'; readonly happened?: 'lost' | 'evicted' }
+  | { readonly kind: 'changed'; readonly changed: boolean }
+  | { readonly kind: 'removed'; readonly id: string; readonly outcome: EvictView['outcome'] }
   | { readonly kind: 'refused'; readonly error: SignalboxError }
 
 export interface ApplyContext {
@@ -49,11 +67,15 @@ export interface ApplyContext {
   readonly observer: Observer
   /** Monotonic ms. */
   readonly at: number
+  /** The store's time, for notes and the audit log. */
+  readonly now: number
+  readonly random: Random
 }
 
 /** Applies one command. A refusal changes nothing. */
 export function apply(t: Transition, command: Command, facts: MemberFacts, context: ApplyContext): Applied {
   if (command.kind === 'settle') return { kind: 'done' }
+  if (command.kind === 'set') return applySet(t, command, context)
   const standing = t.standing(command.id, facts.member, facts.waits)
   switch (command.kind) {
     case 'join':
@@ -64,11 +86,17 @@ export function apply(t: Transition, command: Command, facts: MemberFacts, conte
       if (standing.state === 'unknown')
         return { kind: 'refused', error: unknownMember(context.queue, command.id) }
       if (standing.state !== 'holding' || standing.grant.fence !== command.fence)
-        return { kind: 'refused', error: lost(context.queue) }
+        return { kind: 'refused', error: lost(context.queue, standing) }
       t.beat(standing.grant)
       return { kind: 'beaten' }
     case 'leave':
-      return { kind: 'left', outcome: t.leave(command.id, standing, facts.member, command.fence) }
+      return {
+        kind: 'left',
+        id: command.id,
+        outcome: t.leave(command.id, standing, facts.member, command.fence),
+      }
+    case 'remove':
+      return applyRemove(t, command, standing, facts.member, context)
     case 'evict': {
       const { ticket, fence, beat } = command.suspect
       if (!context.observer.suspects(context.at).some((s) => s.ticket === ticket && s.beat === beat))
@@ -86,9 +114,9 @@ function applyJoin(
   context: ApplyContext,
 ): Applied {
   if (standing.state !== 'unknown') {
-    const over = standing.state === 'left' || standing.state === 'lost'
+    const over = standing.state === 'left' || standing.state === 'lost' || standing.state === 'ending'
     return over
-      ? { kind: 'refused', error: lost(context.queue) }
+      ? { kind: 'refused', error: lost(context.queue, standing) }
       : applyWait(t, command.id, command.wait, standing, context)
   }
   try {
@@ -128,6 +156,7 @@ function applyWait(
     }
     case 'evicted':
       return { kind: 'member', id, standing: { state: 'waiting', entry: t.reinstate(standing.member) }, wait }
+    case 'ending':
     case 'left':
     case 'lost':
       break
@@ -135,10 +164,59 @@ function applyWait(
   return { kind: 'member', id, standing, wait }
 }
 
-function lost(queue: string): SignalboxError {
+function applySet(t: Transition, { to, act }: Command & { kind: 'set' }, context: ApplyContext): Applied {
+  const { queue, now } = context
+  if (!t.exists && !('permits' in to)) return { kind: 'refused', error: unknownQueue(queue) }
+  const changed = 'permits' in to ? t.setPermits(to.permits) : t.setState(to.state, { ...act, at: now })
+  if (changed) audit(t, 'permits' in to ? 'set-permits' : verbs[to.state], queue, act, context, to)
+  return { kind: 'changed', changed }
+}
+
+const verbs = { open: 'resume', paused: 'pause', draining: 'drain' } as const
+
+function applyRemove(
+  t: Transition,
+  { id, force, act }: Command & { kind: 'remove' },
+  standing: Standing,
+  member: Member | undefined,
+  context: ApplyContext,
+): Applied {
+  if (!t.exists) return { kind: 'refused', error: unknownQueue(context.queue) }
+  const repeated = standing.state === 'ending' && !force
+  const outcome = t.remove(standing, member, { ...act, at: context.now }, force)
+  if (outcome !== 'gone' && !repeated) audit(t, 'evict', context.queue, act, context, { member: id, force })
+  return { kind: 'removed', id, outcome }
+}
+
+function audit(
+  t: Transition,
+  verb: string,
+  target: string,
+  { by, reason }: ActBy,
+  { now, random }: ApplyContext,
+  details: NonNullable<AuditEntry['details']>,
+): void {
+  t.add(auditChange({ at: now, actor: by, action: `turns.${verb}`, target, reason, details }, random))
+}
+
+function lost(queue: string, standing: Standing): SignalboxError {
+  const note =
+    standing.state === 'ending'
+      ? standing.grant.ending
+      : standing.state === 'lost'
+        ? standing.member.end?.note
+        : undefined
+  const why = note === undefined ? '' : ` (evicted by ${note.by}: ${note.reason})`
   return new SignalboxError(
     'turn_lost',
-    `this member no longer holds queue '${queue}': stop the work and join again`,
+    `this member no longer holds queue '${queue}'${why}: stop the work and join again`,
+  )
+}
+
+export function unknownQueue(queue: string): SignalboxError {
+  return new SignalboxError(
+    'not_found',
+    `there is no turn queue '${queue}'; a queue exists from its first join on`,
   )
 }
 

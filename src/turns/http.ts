@@ -7,6 +7,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
+import { nameFilter, type Access } from '../ports/access.ts'
 import {
   beatBody,
   beatView,
@@ -20,14 +21,18 @@ import {
   waitBody,
   type QueueView,
 } from './api.ts'
+import { operatorRoutes } from './http-operate.ts'
 import type { TurnsService } from './service.ts'
 import { minimumTtl, ttlIsWorkable } from './timing.ts'
+import { listVisible } from './visible-queues.ts'
 
-type App = FastifyInstance<any, any, any, any, ZodTypeProvider> // oxlint-disable-line typescript/no-explicit-any -- raw server types differ by listener
+export type App = FastifyInstance<any, any, any, any, ZodTypeProvider> // oxlint-disable-line typescript/no-explicit-any -- raw server types differ by listener
 
 const queueParams = z.object({ queue: queueName })
 const memberParams = queueParams.extend({ id: memberId })
 const tags = ['turns']
+const operator: Access = { role: 'operator', noun: 'turns', param: 'queue' }
+const viewer: Access = { role: 'viewer', noun: 'turns', param: 'queue' }
 
 /** Queues in one live snapshot, and waiters shown of each. */
 const LIVE_QUEUES = 200
@@ -47,6 +52,7 @@ export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Pro
     app.route({
       method: 'POST',
       url: '/api/v1/turns/:queue/members',
+      config: { access: operator },
       schema: {
         tags,
         operationId: 'joinTurnQueue',
@@ -70,6 +76,7 @@ export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Pro
     app.route({
       method: 'POST',
       url: '/api/v1/turns/:queue/members/:id/wait',
+      config: { access: operator },
       schema: {
         tags,
         operationId: 'waitForTurn',
@@ -86,6 +93,7 @@ export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Pro
     app.route({
       method: 'POST',
       url: '/api/v1/turns/:queue/members/:id/beat',
+      config: { access: operator },
       schema: {
         tags,
         operationId: 'beatTurn',
@@ -102,6 +110,7 @@ export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Pro
     app.route({
       method: 'DELETE',
       url: '/api/v1/turns/:queue/members/:id',
+      config: { access: operator },
       schema: {
         tags,
         operationId: 'leaveTurnQueue',
@@ -116,6 +125,7 @@ export function turnsFace({ turns, clock }: TurnsFaceOptions): (app: App) => Pro
       },
     })
     readingRoutes(app, turns, clock)
+    operatorRoutes(app, turns)
   }
 }
 
@@ -127,6 +137,7 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
   app.route({
     method: 'GET',
     url: '/api/v1/turns',
+    config: { access: { role: 'viewer', noun: 'turns', filtered: true } },
     schema: {
       tags,
       operationId: 'listTurnQueues',
@@ -135,9 +146,13 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
       response: { 200: z.object({ queues: z.array(queueSummary), next: queueName.optional() }) },
     },
     handler: async (request, reply) => {
+      const { principal, query } = request
+      const visible = nameFilter(principal, 'turns')
+      const list =
+        principal.scopes.length === 0 ? turns.list.bind(turns) : listVisible.bind(null, turns, visible)
       if (!wantsStream(request)) {
-        const { limit, after } = request.query
-        return turns.list({
+        const { limit, after } = query
+        return list({
           ...(limit === undefined ? {} : { limit }),
           ...(after === undefined ? {} : { after }),
         })
@@ -145,9 +160,9 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
       stream(
         reply,
         clock,
-        (listener) => turns.onChange(listener),
+        (listener) => turns.onChange((name) => visible(name) && listener()),
         async () => {
-          const { queues } = await turns.list({ limit: LIVE_QUEUES })
+          const { queues } = await list({ limit: LIVE_QUEUES })
           const views = await Promise.all(
             queues.map(({ queue }) => turns.show(queue, { limit: LIVE_WAITERS })),
           )
@@ -160,6 +175,7 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
   app.route({
     method: 'GET',
     url: '/api/v1/turns/:queue',
+    config: { access: viewer },
     schema: {
       tags,
       operationId: 'showTurnQueue',
@@ -185,7 +201,7 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
 }
 
 function wantsStream(request: FastifyRequest): boolean {
-  return request.headers.accept?.includes('text/event-stream') === true
+  return request.method === 'GET' && request.headers.accept?.includes('text/event-stream') === true
 }
 
 /** Aborts when the client closes the connection before it was answered. */

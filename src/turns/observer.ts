@@ -5,6 +5,7 @@
  * new observer (after a restart) gives everyone a fresh TTL.
  */
 import type { Version } from '../ports/store.ts'
+import { safetyMargin } from './timing.ts'
 
 /** A member that must beat: a holder (its fence) or one in the window (fence 0). */
 export interface Watched {
@@ -56,9 +57,9 @@ export class Observer {
     seen.since = at
   }
 
-  /** This observer could not answer for a while (stalled or cut off): nobody's silence counts yet. */
-  restart(at: number): void {
-    for (const seen of this.#seen.values()) seen.since = at
+  /** This observer was stalled: the silence of those whose margin is shorter than that does not count yet. */
+  restart(stalledMs: number, at: number): void {
+    for (const seen of this.#seen.values()) if (stalledMs > safetyMargin(seen.watched.ttlMs)) seen.since = at
   }
 
   /** Looked for, and not there. */

@@ -12,14 +12,14 @@ import { sleep, type Clock, type Timer } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { Change, Store, Version } from '../ports/store.ts'
-import type { LeaveView, MemberView } from './api.ts'
+import type { EvictView, LeaveView, MemberView } from './api.ts'
 import { apply, type Applied, type Command, type MemberFacts } from './commands.ts'
 import { Observer } from './observer.ts'
 import { ReadyWaiters, type ReadyWaiter } from './ready-waiters.ts'
 import { controlKey, type Grant } from './records.ts'
-import { Transition, type QueueState, type Standing } from './rules.ts'
-import { loadBeats, loadFacts, loadState, watchState } from './state-loader.ts'
-import { safetyMargin } from './timing.ts'
+import { Transition } from './rules.ts'
+import type { QueueState, Standing } from './queue-state.ts'
+import { loadBeats, loadFacts, loadState, trimLine, watchState } from './state-loader.ts'
 import { memberView } from './views.ts'
 
 export type TurnEvent = { readonly queue: string } & (
@@ -37,7 +37,13 @@ export interface ActorContext {
   readonly changed: (queue: string) => void
 }
 
-export type Reply = MemberView | LeaveView | { readonly elapsedMs: number } | undefined
+export type Reply =
+  | MemberView
+  | LeaveView
+  | EvictView
+  | { readonly elapsedMs: number }
+  | { readonly changed: boolean }
+  | undefined
 
 interface Pending {
   readonly command: Command
@@ -47,9 +53,11 @@ interface Pending {
 }
 
 /** Commands looked at for one commit; how many fit is decided by the changes they make. */
-const MAX_BATCH = 128
+const MAX_BATCH = 48
 /** Room that any one command, the control record and one grant may need. */
 const ROOM = 12
+/** How many at the head of the line are told of each step forward; the others when they ask. */
+const TOLD_POSITIONS = 5
 const MAX_ATTEMPTS = 60
 const RETRY = { baseMs: 5, maxMs: 500 }
 /** How often to look for other writers' changes where the store cannot push, and after a failed look. */
@@ -138,10 +146,13 @@ export class QueueActor {
     const transition = new Transition(this.queue, state, store.now().ms, store.limits.changes - 1, missing)
     const applied = this.#apply(transition, batch, facts, decidedAt)
     // A grant whose answer was lost on the way, or that another server made for a member waiting here.
-    const waitsHere = (h: Grant): boolean => this.#ready.has(h.id) && transition.beat(h)
-    const rejoined = this.#ready.size === 0 ? [] : state.control.holders.filter(waitsHere)
+    const untold = this.#ready.size === 0 ? [] : state.control.holders.filter((h) => this.#ready.has(h.id))
+    const rejoined = untold.filter(
+      (h) => transition.changes.size + ROOM <= store.limits.changes && transition.beat(h),
+    )
     const wanting = new Set(applied.map(wantedBy))
-    const settled = transition.settle((id) => wanting.has(id) || this.#ready.has(id))
+    const granted = transition.settle((id) => wanting.has(id) || this.#ready.has(id))
+    const settled = granted && (rejoined.length === untold.length || rejoined.length === 0)
     transition.seal()
     const changes = transition.changes.toChanges()
     const versions = changes.length === 0 ? [] : await this.#commit(changes, attempt)
@@ -149,6 +160,8 @@ export class QueueActor {
     this.#adopt(transition, changes, versions)
     const grants = [...rejoined, ...transition.granted]
     this.#answer(batch, applied, grants, decidedAt)
+    // Before the last grant is made, positions are not worth telling.
+    if (settled) this.#tellMoved(decidedAt)
     if (transition.decided) this.#tell(applied, transition.granted)
     if (!settled) {
       this.#state = undefined
@@ -175,10 +188,11 @@ export class QueueActor {
 
   /** Applies as many commands as one commit takes; the others go back to the head of the mailbox. */
   #apply(transition: Transition, batch: Pending[], facts: readonly MemberFacts[], at: number): Applied[] {
-    const context = { queue: this.queue, observer: this.#observer, at }
+    const { store, random } = this.#context
+    const context = { queue: this.queue, observer: this.#observer, at, now: store.now().ms, random }
     const applied: Applied[] = []
     for (const [index, { command }] of batch.entries()) {
-      if (index > 0 && transition.changes.size + ROOM > this.#context.store.limits.changes) {
+      if (index > 0 && transition.changes.size + ROOM > store.limits.changes) {
         this.#pending.unshift(...batch.splice(index))
         break
       }
@@ -227,7 +241,7 @@ export class QueueActor {
       if (key[1] === control) version = written
       else this.#observer.saw(Number(key[1]), written, at)
     }
-    this.#state = { ...state, version }
+    this.#state = trimLine({ ...state, version })
     this.#setAlarm()
   }
 
@@ -243,9 +257,15 @@ export class QueueActor {
       if (result === undefined) continue
       if (result.kind === 'refused') reject(result.error)
       else if (result.kind === 'beaten') resolve({ elapsedMs: Math.max(0, decidedAt - arrivedAt) })
-      else if (result.kind === 'left') resolve({ outcome: result.outcome })
-      else if (result.kind === 'done') resolve(undefined)
-      else {
+      else if (result.kind === 'left') {
+        resolve({ outcome: result.outcome })
+        this.#askAgain(result.id)
+      } else if (result.kind === 'done') resolve(undefined)
+      else if (result.kind === 'changed') resolve({ changed: result.changed })
+      else if (result.kind === 'removed') {
+        resolve({ outcome: result.outcome })
+        if (result.outcome === 'evicted') this.#askAgain(result.id)
+      } else {
         const grant = holding.get(result.id)
         const standing: Standing = grant === undefined ? result.standing : { state: 'holding', grant }
         this.#answerMember(result, standing, decidedAt, { arrivedAt, resolve, reject })
@@ -255,7 +275,17 @@ export class QueueActor {
       const waiter = this.#ready.take(grant.id)
       waiter?.resolve(this.#view(grant.id, { state: 'holding', grant }, decidedAt - waiter.arrivedAt))
     }
-    this.#tellMoved(decidedAt)
+  }
+
+  /** A member that waits here is gone: let its request find that out. */
+  #askAgain(id: string): void {
+    const waiter = this.#ready.take(id)
+    if (waiter !== undefined) this.#resubmit(waiter)
+  }
+
+  #resubmit({ id, arrivedAt, signal, resolve, reject }: ReadyWaiter): void {
+    const wait = { waitMs: 0, seenPosition: undefined, signal }
+    this.submit({ kind: 'wait', id, wait }, arrivedAt).then((reply) => resolve(reply as MemberView), reject)
   }
 
   /** Answers a join or wait, or keeps the member ready until something changes for it. */
@@ -275,27 +305,21 @@ export class QueueActor {
       request.reject(new SignalboxError('cancelled', 'the caller hung up'))
     } else {
       const { position, inWindow } = view
-      this.#ready.add(
-        { id, position, inWindow, ...request },
-        Math.min(wait.waitMs, view.pollMs),
-        wait.signal,
-        (waiter) => {
-          const once = { waitMs: 0, seenPosition: undefined, signal: undefined }
-          this.submit({ kind: 'wait', id, wait: once }, waiter.arrivedAt).then(
-            (reply) => waiter.resolve(reply as MemberView),
-            waiter.reject,
-          )
-        },
-      )
+      const waitMs = Math.min(wait.waitMs, view.pollMs)
+      // A second request of the same member takes the first one's place, which may be a late copy of it.
+      this.#ready.take(id)?.resolve(view)
+      const waiter = { id, position, inWindow, signal: wait.signal, ...request }
+      this.#ready.add(waiter, waitMs, (timedOut) => this.#resubmit(timedOut))
     }
   }
 
-  /** Only the window hears of its new positions: what a release costs does not grow with the queue. */
+  /** Only who enters the window, and the first few, hear of it: what a release costs does not grow with the queue. */
   #tellMoved(decidedAt: number): void {
     if (this.#ready.size === 0 || this.#state === undefined) return
     for (const [index, entry] of this.#state.control.window.entries()) {
       const waiter: ReadyWaiter | undefined = this.#ready.get(entry.id)
-      if (waiter === undefined || (waiter.position === index + 1 && waiter.inWindow)) continue
+      const near = index < TOLD_POSITIONS && waiter?.position !== index + 1
+      if (waiter === undefined || !(near || !waiter.inWindow)) continue
       this.#ready.take(entry.id)
       waiter.resolve(this.#view(entry.id, { state: 'waiting', entry }, decidedAt - waiter.arrivedAt))
     }
@@ -319,6 +343,8 @@ export class QueueActor {
     for (const result of applied) {
       if (result.kind === 'left' && result.outcome !== 'gone')
         emit({ kind: result.outcome, queue: this.queue })
+      if (result.kind === 'removed' && result.outcome === 'evicted')
+        emit({ kind: 'evicted', queue: this.queue })
       if ((result.kind === 'member' || result.kind === 'done') && result.happened !== undefined) {
         emit({ kind: result.happened, queue: this.queue })
       }
@@ -341,9 +367,10 @@ export class QueueActor {
 
   #alarmIn(ms: number, at: number): void {
     this.#alarm?.timer.cancel()
-    const timer = this.#context.clock.timer(Math.max(0, ms), () => void this.#lookForSilence(at), {
-      unref: true,
-    })
+    const { clock } = this.#context
+    // Lateness counts from when the timer should fire, which may be later than when somebody fell due.
+    const target = clock.monotonic() + Math.max(0, ms)
+    const timer = clock.timer(Math.max(0, ms), () => void this.#lookForSilence(target), { unref: true })
     this.#alarm = { at, timer }
   }
 
@@ -355,11 +382,10 @@ export class QueueActor {
       const late = clock.monotonic() - due
       await loadBeats(store, this.queue, this.#observer, () => clock.monotonic())
       const now = clock.monotonic()
+      // This process itself was stalled: beats may be waiting to be read.
+      this.#observer.restart(late, now)
       const suspects = this.#observer.suspects(now)
-      // This process itself was stalled: beats may be waiting to be read, so nobody's silence counts yet.
-      if (suspects.some((s) => late > safetyMargin(s.ttlMs))) this.#observer.restart(now)
-      else
-        await Promise.all(suspects.map((suspect) => this.submit({ kind: 'evict', id: suspect.id, suspect })))
+      await Promise.all(suspects.map((suspect) => this.submit({ kind: 'evict', id: suspect.id, suspect })))
       this.#setAlarm()
     } catch {
       if (!this.#closing.signal.aborted) this.#alarmIn(LOOK_AGAIN_MS, clock.monotonic() + LOOK_AGAIN_MS)

@@ -13,6 +13,8 @@ export interface ReadyWaiter {
   /** What its last answer would have said. */
   readonly position: number
   readonly inWindow: boolean
+  /** Aborts when its client hangs up. */
+  readonly signal: AbortSignal | undefined
   readonly resolve: (view: MemberView) => void
   readonly reject: (error: unknown) => void
 }
@@ -42,18 +44,11 @@ export class ReadyWaiters {
   }
 
   /**
-   * A second request of the same member takes the first one's place; the first is answered with `cancelled`.
+   * Takes the place of an earlier request of the same member, which the caller has answered.
    * @param waitMs until `onTimeout`
    */
-  add(
-    waiter: ReadyWaiter,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-    onTimeout: (waiter: ReadyWaiter) => void,
-  ): void {
-    this.take(waiter.id)?.reject(
-      new SignalboxError('cancelled', 'a newer request of the same member took over'),
-    )
+  add(waiter: ReadyWaiter, waitMs: number, onTimeout: (waiter: ReadyWaiter) => void): void {
+    const { signal } = waiter
     const onAbort = (): void => {
       if (this.#byId.get(waiter.id) !== registered) return
       this.take(waiter.id)

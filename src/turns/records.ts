@@ -6,6 +6,7 @@
  *                              ticket   → Beat: exists exactly while the member holds or is in the window
  *   signalbox:w:<queue>        line key → Waiter: exists exactly while the member waits; key order is the line
  *   signalbox:m:<queue>:<id>   0        → Member: from join until 24 h after its end; makes join and leave idempotent
+ *   signalbox:h:<queue>        fence    → PastHold, for 30 days
  *   signalbox:queues           hash     → the queue's name (there is no scan)
  *
  * Every commit that grants, ends, enlists or evicts carries the control record with its expected version; a beat is
@@ -25,10 +26,19 @@ export interface Entry {
   readonly joinedAt: number
 }
 
+/** Who acted, when (the store's time) and why; for people. */
+export interface Note {
+  readonly by: string
+  readonly at: number
+  readonly reason: string
+}
+
 /** A recorded grant: the only thing that makes a member a holder. */
 export interface Grant extends Entry {
   readonly fence: number
   readonly grantedAt: number
+  /** An operator wants it to end: its beats are refused, its permit is free when it has left or was silent for a TTL. */
+  readonly ending?: Note
 }
 
 export interface Control {
@@ -43,6 +53,8 @@ export interface Control {
   /** Waiters evicted since the last grant; each doubles the window. */
   readonly evictions: number
   readonly state: 'open' | 'paused' | 'draining'
+  /** Why it is not open. */
+  readonly note?: Note
   /** Moving average of hold durations, milliseconds. */
   readonly holdMs?: number
 }
@@ -65,8 +77,22 @@ export interface Member extends Waiter {
     readonly as: 'released' | 'withdrawn' | 'lost'
     readonly at: number
     readonly fence?: number
+    readonly note?: Note
   }
 }
+
+/** One hold that is over. `lost`: silent for a TTL; `evicted`: ended by an operator. */
+export interface PastHold extends Entry {
+  readonly fence: number
+  readonly grantedAt: number
+  readonly endedAt: number
+  readonly as: 'released' | 'lost' | 'evicted'
+  readonly labels: Labels
+  readonly note?: Note
+}
+
+/** How long past holds are kept. */
+export const HISTORY_KEPT_MS = 30 * 24 * 3_600_000
 
 /** How long the record of an ended member keeps late repeats from doing harm. */
 export const MEMBER_KEPT_MS = 24 * 3_600_000
@@ -76,6 +102,7 @@ const TICKETS_PER_CLASS = 10 ** 13
 export const controlKey = (queue: string): Key => [`signalbox:q:${queue}`, decimalKey(0)]
 export const beatKey = (queue: string, ticket: number): Key => [`signalbox:q:${queue}`, decimalKey(ticket)]
 export const memberKey = (queue: string, id: string): Key => [`signalbox:m:${queue}:${id}`, decimalKey(0)]
+export const historyPartition = (queue: string): string => `signalbox:h:${queue}`
 export const linePartition = (queue: string): string => `signalbox:w:${queue}`
 
 /** Higher priority first, then ticket order. */
@@ -102,6 +129,6 @@ export function registryKey(queue: string, probe = 0): Key {
 }
 
 /** Records are plain JSON; interfaces lack the index signature that `Json` asks for. */
-export function asJson(value: Control | Beat | Waiter | Member): Json {
+export function asJson(value: Control | Beat | Waiter | Member | PastHold): Json {
   return value as unknown as Json
 }

@@ -10,14 +10,17 @@
  *  5. a member that ended (released, withdrawn, lost) never comes back.
  */
 import { SignalboxError } from '../kernel/error.ts'
-import type { Expect, Version } from '../ports/store.ts'
+import { decimalKey, type Change, type Expect, type Version } from '../ports/store.ts'
 import type { LeaveView } from './api.ts'
 import { ChangeSet } from './change-set.ts'
+import { Line } from './line.ts'
+import type { JoinCommand, QueueState, Standing } from './queue-state.ts'
 import {
   asJson,
   beatKey,
-  compareInLine,
   controlKey,
+  HISTORY_KEPT_MS,
+  historyPartition,
   memberKey,
   MEMBER_KEPT_MS,
   waiterKey,
@@ -25,43 +28,10 @@ import {
   type Control,
   type Entry,
   type Grant,
-  type Labels,
   type Member,
+  type Note,
+  type PastHold,
 } from './records.ts'
-
-/** The known head of the line. `complete`: nobody waits behind it. The window is its first `control.window.length`. */
-export interface QueueState {
-  readonly control: Control
-  /** Undefined before the first join. */
-  readonly version: Version | undefined
-  readonly line: readonly Entry[]
-  readonly complete: boolean
-}
-
-export const emptyState: QueueState = {
-  control: { permits: 1, tail: 0, fence: 0, holders: [], window: [], evictions: 0, state: 'open' },
-  version: undefined,
-  line: [],
-  complete: true,
-}
-
-export interface JoinCommand {
-  readonly id: string
-  readonly permits: number | undefined
-  readonly priority: number
-  readonly ttlMs: number
-  readonly labels: Labels
-}
-
-/** Where a member stands. `known: false`: no such member, or its record has expired. */
-export type Standing =
-  | { readonly state: 'holding'; readonly grant: Grant }
-  | { readonly state: 'waiting'; readonly entry: Entry }
-  /** Evicted for silence: has its ticket still, and takes its old place when it comes back (`reinstate`). */
-  | { readonly state: 'evicted'; readonly member: Member }
-  | { readonly state: 'left'; readonly member: Member }
-  | { readonly state: 'lost'; readonly member: Member }
-  | { readonly state: 'unknown' }
 
 const MAX_WINDOW = 64
 /** How much of one hold's duration enters the moving average. */
@@ -74,16 +44,14 @@ export class Transition {
   readonly #now: number
   readonly #maxChanges: number
   readonly #beatMissing: (ticket: number) => boolean
-  readonly #line: Entry[]
+  readonly #line: Line
   readonly #holders: Grant[]
   readonly #granted: Grant[] = []
   /** What this transition already did to member records and to the line: the facts given with a command are older. */
   readonly #members = new Map<string, Member>()
   readonly #waits = new Map<string, boolean>()
   readonly #beaten = new Set<number>()
-  #window: number
   #control: Control
-  #complete: boolean
   #decided = false
 
   /**
@@ -104,15 +72,18 @@ export class Transition {
     this.#before = state
     this.#now = now
     this.#control = state.control
-    this.#line = [...state.line]
+    this.#line = new Line(state.line, state.control.window.length, state.complete)
     this.#holders = [...state.control.holders]
-    this.#window = state.control.window.length
-    this.#complete = state.complete
   }
 
   /** Grants made by this transition. */
   get granted(): readonly Grant[] {
     return this.#granted
+  }
+
+  /** The queue has, or will have, records. */
+  get exists(): boolean {
+    return this.#before.version !== undefined || this.#decided
   }
 
   /** The control record will be written. */
@@ -124,11 +95,16 @@ export class Transition {
   get state(): QueueState {
     if (!this.#decided) return this.#before
     return {
-      control: { ...this.#control, holders: this.#holders, window: this.#line.slice(0, this.#window) },
+      control: { ...this.#control, holders: this.#holders, window: this.#line.window },
       version: this.#before.version,
-      line: this.#line,
-      complete: this.#complete,
+      line: this.#line.entries,
+      complete: this.#line.complete,
     }
+  }
+
+  /** Adds a change that belongs with what was decided, such as its audit record. */
+  add(change: Change): void {
+    if (change.op === 'put') this.changes.put(change.key, change.expect, change.value, change.expiresAt)
   }
 
   /** Adds the control record to the changes: written if anything was decided. Call once, before the commit. */
@@ -144,8 +120,8 @@ export class Transition {
    */
   standing(id: string, member: Member | undefined, waits: boolean): Standing {
     const grant = this.#holders.find((g) => g.id === id)
-    if (grant !== undefined) return { state: 'holding', grant }
-    const entry = this.#line.find((e) => e.id === id)
+    if (grant !== undefined) return { state: grant.ending === undefined ? 'holding' : 'ending', grant }
+    const entry = this.#line.byId(id)
     if (entry !== undefined) return { state: 'waiting', entry }
     member = this.#members.get(id) ?? member
     if (member === undefined) return { state: 'unknown' }
@@ -197,15 +173,12 @@ export class Transition {
   /** Proof of life, accepted from holders and from the window; others need none. */
   beat(entry: Entry & { readonly fence?: number }): boolean {
     const { fence, ticket } = entry
-    const alive = fence === undefined ? this.inWindow(ticket) : this.#holders.some((g) => g.fence === fence)
+    const alive =
+      fence === undefined
+        ? this.#line.inWindow(ticket)
+        : this.#holders.some((g) => g.fence === fence && g.ending === undefined)
     if (alive) this.#putBeat(entry, fence ?? 0, 'present')
     return alive
-  }
-
-  /** Is this waiter near enough to the front to have to beat? */
-  inWindow(ticket: number): boolean {
-    const index = this.#line.findIndex((e) => e.ticket === ticket)
-    return index >= 0 && index < this.#window
   }
 
   /**
@@ -242,25 +215,22 @@ export class Transition {
     }
     if (standing.state === 'evicted') {
       if (fence !== undefined) return 'gone'
+      this.#decide({}) // or another server could put it back into line meanwhile
       this.#end(standing.member, { as: 'withdrawn', at: this.#now })
       return 'withdrawn'
     }
-    const current = member ?? {
-      ...(standing.state === 'holding' ? standing.grant : standing.entry),
-      labels: {},
+    if (standing.state === 'waiting') {
+      if (fence !== undefined) return 'gone'
+      this.#dropWaiter(standing.entry, 'present')
+      this.#end(member ?? unlabelled(standing.entry), { as: 'withdrawn', at: this.#now })
+      return 'withdrawn'
     }
-    if (standing.state === 'holding') {
-      const { grant } = standing
-      if (fence !== undefined && fence !== grant.fence) return 'gone'
-      this.#dropHolder(grant, 'present')
-      this.#averageHold(this.#now - grant.grantedAt)
-      this.#end(current, { as: 'released', at: this.#now, fence: grant.fence })
-      return 'released'
-    }
-    if (fence !== undefined) return 'gone'
-    this.#dropWaiter(standing.entry, 'present')
-    this.#end(current, { as: 'withdrawn', at: this.#now })
-    return 'withdrawn'
+    const { grant } = standing
+    if (fence !== undefined && fence !== grant.fence) return 'gone'
+    const released = standing.state === 'holding'
+    this.#endHold(grant, member, 'present', released ? 'released' : 'evicted', grant.ending)
+    if (released) this.#averageHold(this.#now - grant.grantedAt)
+    return released ? 'released' : 'gone'
   }
 
   /**
@@ -271,17 +241,17 @@ export class Transition {
     if (this.#beaten.has(ticket)) return false
     const grant = this.#holders.find((g) => g.ticket === ticket && g.fence === fence)
     if (grant !== undefined) {
-      this.#dropHolder(grant, beat === null ? 'absent' : { version: beat })
-      this.#end(member ?? { ...grant, labels: {} }, { as: 'lost', at: this.#now, fence })
+      const expect = beat === null ? 'absent' : { version: beat }
+      this.#endHold(grant, member, expect, grant.ending === undefined ? 'lost' : 'evicted', grant.ending)
       return true
     }
-    const entry =
-      fence === 0 && this.inWindow(ticket) ? this.#line.find((e) => e.ticket === ticket) : undefined
+    const entry = fence === 0 && this.#line.inWindow(ticket) ? this.#line.byTicket(ticket) : undefined
     if (entry === undefined) return false
     this.#decide({ evictions: this.#control.evictions + 1 })
     this.#dropWaiter(entry, beat === null ? 'absent' : { version: beat })
     // No end: if it comes back within a day it takes its old place.
     if (member !== undefined) {
+      this.#members.set(entry.id, member)
       this.changes.put(
         memberKey(this.#queue, entry.id),
         'present',
@@ -292,6 +262,55 @@ export class Transition {
     return true
   }
 
+  /** Opens, pauses (no joins, no grants) or drains (no joins) the queue. @returns whether that changed anything */
+  setState(state: Control['state'], note: Note): boolean {
+    if (this.#control.state === state) return false
+    const { note: _, ...control } = this.#control
+    this.#control = control
+    this.#decide(state === 'open' ? { state } : { state, note })
+    return true
+  }
+
+  /** Changes the number of permits; lowering it revokes nobody. @returns whether that changed anything */
+  setPermits(permits: number): boolean {
+    if (this.#before.version !== undefined && this.#control.permits === permits) return false
+    this.#decide({ permits })
+    this.#refill()
+    return true
+  }
+
+  /**
+   * An operator's eviction. A waiter goes at once. A holder's beats are refused from now on, so that it stops its work; its
+   * permit is free when it has left, or was silent for a TTL. `force` frees it at once: then only the fence keeps late
+   * writes of its work away.
+   */
+  remove(
+    standing: Standing,
+    member: Member | undefined,
+    note: Note,
+    force: boolean,
+  ): 'evicted' | 'ending' | 'gone' {
+    switch (standing.state) {
+      case 'waiting':
+        this.#dropWaiter(standing.entry, 'present')
+        this.#end(member ?? unlabelled(standing.entry), { as: 'lost', at: this.#now, note })
+        return 'evicted'
+      case 'evicted':
+        this.#decide({})
+        this.#end(standing.member, { as: 'lost', at: this.#now, note })
+        return 'evicted'
+      case 'holding':
+      case 'ending':
+        if (force) this.#endHold(standing.grant, member, 'present', 'evicted', note)
+        else if (standing.state === 'holding') this.#markEnding(standing.grant, note)
+        return force ? 'evicted' : 'ending'
+      case 'left':
+      case 'lost':
+      case 'unknown':
+        return 'gone'
+    }
+  }
+
   /**
    * Grants while a permit is free and the first in line is ready to take it. Strictly in order: one that is not ready
    * is waited for (or evicted), never passed.
@@ -299,8 +318,8 @@ export class Transition {
    */
   settle(ready: (id: string) => boolean): boolean {
     while (this.#control.state !== 'paused' && this.#holders.length < this.#control.permits) {
-      const first = this.#line[0]
-      if (first === undefined) return this.#complete
+      const { first } = this.#line
+      if (first === undefined) return this.#line.complete
       if (!ready(first.id)) return true
       if (this.changes.size + 5 > this.#maxChanges) return false
       this.#grant(first)
@@ -311,9 +330,7 @@ export class Transition {
   #grant(entry: Entry): void {
     const fence = this.#control.fence + 1
     this.#decide({ fence, evictions: 0 })
-    if (this.#window === 0) this.#putBeat(entry, 0, 'absent')
-    this.#line.shift()
-    this.#window = Math.max(0, this.#window - 1)
+    if (!this.#line.remove(entry.ticket)) this.#putBeat(entry, 0, 'absent')
     this.changes.delete(waiterKey(this.#queue, entry), 'present')
     const grant: Grant = { ...entry, fence, grantedAt: this.#now }
     this.#holders.push(grant)
@@ -328,20 +345,11 @@ export class Transition {
     const entry = entryOf(member)
     this.changes.put(waiterKey(this.#queue, entry), 'absent', asJson(waiter))
     this.#waits.set(member.id, true)
-    let at = this.#line.findIndex((other) => compareInLine(entry, other) < 0)
-    if (at < 0) {
-      if (!this.#complete) return entry // it stands behind the part of the line that is known
-      at = this.#line.length
-    }
-    this.#line.splice(at, 0, entry)
-    if (at < this.#window) {
+    if (this.#line.insert(entry)) {
       this.#putBeat(entry, 0, 'absent')
-      this.#window++
-      if (this.#window > Math.max(MAX_WINDOW, this.#control.permits + 1)) {
-        this.#window--
-        const displaced = this.#line[this.#window]
-        if (displaced !== undefined) this.#dropBeat(displaced.ticket, 'present')
-      }
+      const full = this.#line.windowLength > Math.max(MAX_WINDOW, this.#control.permits + 1)
+      const displaced = full ? this.#line.narrow() : undefined
+      if (displaced !== undefined) this.#dropBeat(displaced.ticket, 'present')
     }
     this.#refill()
     return entry
@@ -351,11 +359,10 @@ export class Transition {
   #refill(): void {
     const { permits, evictions } = this.#control
     const size = Math.max(permits + 1, Math.min(MAX_WINDOW, (permits + 1) * 2 ** Math.min(evictions, 6)))
-    while (this.#window < size && this.changes.size + 3 <= this.#maxChanges) {
-      const next = this.#line[this.#window]
+    while (this.#line.windowLength < size && this.changes.size + 3 <= this.#maxChanges) {
+      const next = this.#line.widen()
       if (next === undefined) return
       this.#putBeat(next, 0, 'absent')
-      this.#window++
     }
   }
 
@@ -370,21 +377,43 @@ export class Transition {
     this.changes.put(beatKey(this.#queue, entry.ticket), expect, asJson(beat))
   }
 
-  #dropHolder(grant: Grant, beat: Expect): void {
+  #endHold(
+    grant: Grant,
+    member: Member | undefined,
+    beat: Expect,
+    as: PastHold['as'],
+    note: Note | undefined,
+  ): void {
     this.#decide({})
     this.#holders.splice(this.#holders.indexOf(grant), 1)
     this.#dropBeat(grant.ticket, beat)
+    const { fence, grantedAt } = grant
+    const noted = note === undefined ? {} : { note }
+    const ended = member ?? unlabelled(grant)
+    this.#end(ended, { as: as === 'released' ? 'released' : 'lost', at: this.#now, fence, ...noted })
+    const past: PastHold = {
+      ...entryOf(grant),
+      fence,
+      grantedAt,
+      endedAt: this.#now,
+      as,
+      labels: ended.labels,
+      ...noted,
+    }
+    const key = [historyPartition(this.#queue), decimalKey(fence)] as const
+    this.changes.put(key, 'absent', asJson(past), this.#now + HISTORY_KEPT_MS)
+  }
+
+  #markEnding(grant: Grant, ending: Note): void {
+    this.#decide({})
+    this.#holders[this.#holders.indexOf(grant)] = { ...grant, ending }
   }
 
   #dropWaiter(entry: Entry, beat: Expect): void {
     this.#decide({})
     this.changes.delete(waiterKey(this.#queue, entry), 'present')
     this.#waits.set(entry.id, false)
-    const at = this.#line.findIndex((other) => other.ticket === entry.ticket)
-    if (at < 0) return
-    this.#line.splice(at, 1)
-    if (at >= this.#window) return
-    this.#window--
+    if (!this.#line.remove(entry.ticket)) return
     this.#dropBeat(entry.ticket, beat)
     this.#refill()
   }
@@ -416,4 +445,8 @@ export class Transition {
 
 function entryOf({ id, ticket, priority, ttlMs, joinedAt }: Entry): Entry {
   return { id, ticket, priority, ttlMs, joinedAt }
+}
+
+function unlabelled(entry: Entry): Member {
+  return { ...entryOf(entry), labels: {} }
 }

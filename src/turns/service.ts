@@ -14,12 +14,17 @@ import {
   type MemberView,
   type QueueSummary,
   type QueueView,
+  type Act,
+  type EvictView,
+  type HistoryView,
   type TurnsApi,
+  type TurnsOperations,
 } from './api.ts'
-import type { Command } from './commands.ts'
+import { unknownQueue, type ActBy, type Command } from './commands.ts'
 import { QueueActor, type Reply, type TurnEvent } from './queue-actor.ts'
 import {
   controlKey,
+  historyPartition,
   linePartition,
   memberKey,
   registryKey,
@@ -27,10 +32,11 @@ import {
   type Control,
   type Labels,
   type Member,
+  type PastHold,
   type Waiter,
 } from './records.ts'
-import { emptyState } from './rules.ts'
-import { queueView } from './views.ts'
+import { emptyState } from './queue-state.ts'
+import { pastHoldView, queueView } from './views.ts'
 
 export interface TurnsServiceOptions {
   readonly store: Store
@@ -40,7 +46,7 @@ export interface TurnsServiceOptions {
   readonly onEvent?: (event: TurnEvent) => void
 }
 
-export interface TurnsService extends TurnsApi {
+export interface TurnsService extends TurnsApi, TurnsOperations {
   /** Takes up queues that have members, so that the dead among them are noticed; gives everyone a fresh TTL. */
   start(): Promise<void>
   /** Calls `listener` with a queue's name whenever what people see of it changed. @returns stops it */
@@ -133,10 +139,7 @@ class StoreTurns implements TurnsService {
     const { store } = this.#options
     const record = await store.get(controlKey(queue))
     if (record === undefined) {
-      throw new SignalboxError(
-        'not_found',
-        `there is no turn queue '${queue}'; a queue exists from its first join on`,
-      )
+      throw unknownQueue(queue)
     }
     const control = record.value as unknown as Control
     const limit = Math.min(options.limit ?? 100, PAGE)
@@ -161,6 +164,47 @@ class StoreTurns implements TurnsService {
     }
     const last = names[limit - 1]
     return names.length > limit && last !== undefined ? { queues, next: last } : { queues }
+  }
+
+  async setState(queue: string, state: Control['state'], act: Act): Promise<{ changed: boolean }> {
+    return (await this.#submit(queue, { kind: 'set', to: { state }, act: byWhom(act) })) as {
+      changed: boolean
+    }
+  }
+
+  async setPermits(queue: string, permits: number, act: Act): Promise<{ changed: boolean }> {
+    if (!this.#registered.has(queue)) await this.#register(queue)
+    return (await this.#submit(queue, { kind: 'set', to: { permits }, act: byWhom(act) })) as {
+      changed: boolean
+    }
+  }
+
+  async evict(queue: string, id: string, act: Act & { readonly force?: boolean }): Promise<EvictView> {
+    return (await this.#submit(queue, {
+      kind: 'remove',
+      id,
+      force: act.force === true,
+      act: byWhom(act),
+    })) as EvictView
+  }
+
+  async history(
+    queue: string,
+    options: { readonly limit?: number; readonly before?: number } = {},
+  ): Promise<HistoryView> {
+    const { limit = 50, before } = options
+    if ((await this.#control(queue)) === undefined) throw unknownQueue(queue)
+    const page = await this.#options.store.list(
+      { partition: historyPartition(queue) },
+      {
+        limit: Math.min(limit, PAGE),
+        reverse: true,
+        ...(before === undefined ? {} : { after: decimalKey(before) }),
+      },
+    )
+    const holds = page.records.map((r) => pastHoldView(r.value as unknown as PastHold))
+    const last = holds.at(-1)
+    return page.next === undefined || last === undefined ? { holds } : { holds, next: last.fence }
   }
 
   async #summary(queue: string, control: Control): Promise<QueueSummary> {
@@ -264,4 +308,8 @@ class StoreTurns implements TurnsService {
       { unref: true },
     )
   }
+}
+
+function byWhom({ by = 'unknown', reason }: Act): ActBy {
+  return { by, reason }
 }

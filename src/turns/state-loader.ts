@@ -17,7 +17,7 @@ import {
   type Member,
   type Waiter,
 } from './records.ts'
-import { emptyState, type QueueState } from './rules.ts'
+import { emptyState, type QueueState } from './queue-state.ts'
 import { EXACT_POSITIONS } from './views.ts'
 
 /** Read past what is needed, so that the next turns need no read at all. */
@@ -77,7 +77,7 @@ export async function loadFacts(
   state: QueueState,
   command: Command,
 ): Promise<MemberFacts> {
-  if (command.kind === 'settle') return unknown
+  if (command.kind === 'settle' || command.kind === 'set') return unknown
   const { id, kind } = command
   const listed = state.control.holders.some((h) => h.id === id) || state.line.some((e) => e.id === id)
   if (listed && (kind === 'wait' || kind === 'beat' || kind === 'join')) return unknown
@@ -102,6 +102,14 @@ async function freshState(store: Store, queue: string, record: StoredRecord): Pr
   const inWindow = new Set(control.window.map((e) => e.ticket))
   const end = state.line.findIndex((e) => !inWindow.has(e.ticket))
   return { ...state, control: { ...control, window: end < 0 ? state.line : state.line.slice(0, end) } }
+}
+
+/** Forgets what lies far behind the head, so that a long line costs no more than a short one. */
+export function trimLine(state: QueueState): QueueState {
+  const wanted = Math.max(EXACT_POSITIONS, state.control.permits + 1) + 2 * READ_AHEAD
+  return state.line.length <= wanted
+    ? state
+    : { ...state, line: state.line.slice(0, wanted - READ_AHEAD), complete: false }
 }
 
 async function extendLine(store: Store, queue: string, state: QueueState): Promise<QueueState> {

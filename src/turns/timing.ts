@@ -4,7 +4,7 @@
  * A holder stops at `send time of its last acknowledged claim or beat + TTL − margin`. An observer evicts only after it
  * has seen one and the same beat for a whole TTL, counted from an answer that came after that beat was stored. So
  * the holder's end comes at least `margin` before a successor's start, as long as two clocks' *rates* differ by less than
- * margin / TTL = 20 %; their readings are never compared.
+ * 15 % (margin / TTL, less what `elapsedMs` adds); their readings are never compared.
  */
 import { DEFAULT_STOP_GRACE_MS, DEFAULT_TTL_MS } from './api.ts'
 

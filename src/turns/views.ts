@@ -2,9 +2,9 @@
  * What members and people are told about a queue's state. Nothing here decides anything.
  */
 import { SignalboxError } from '../kernel/error.ts'
-import type { MemberView, QueueView } from './api.ts'
-import type { Control, Entry, Labels, Waiter } from './records.ts'
-import type { QueueState, Standing } from './rules.ts'
+import type { MemberView, PastHoldView, QueueView } from './api.ts'
+import type { Control, Entry, Labels, Note, PastHold, Waiter } from './records.ts'
+import type { QueueState, Standing } from './queue-state.ts'
 import { beatInterval, deepPollInterval } from './timing.ts'
 
 /** Positions beyond this are estimates. */
@@ -28,20 +28,16 @@ export function memberView(
     case 'left':
     case 'lost':
     case 'evicted': {
-      const { ticket, priority, ttlMs } = standing.member
-      const ended = standing.state === 'evicted' ? 'lost' : standing.state
+      const { member } = standing
       return {
         ...common,
-        state: ended,
-        ticket,
-        priority,
-        ttlMs,
-        position: 0,
-        positionExact: true,
-        inWindow: false,
-        pollMs: ttlMs,
+        ...ended(member),
+        state: standing.state === 'left' ? 'left' : 'lost',
+        ...because(member.end?.note),
       }
     }
+    case 'ending':
+      return { ...common, ...ended(standing.grant), state: 'lost', ...because(standing.grant.ending) }
     case 'holding': {
       const { ticket, priority, ttlMs, fence } = standing.grant
       const pollMs = beatInterval(ttlMs)
@@ -74,11 +70,45 @@ export function memberView(
         inWindow,
         pollMs: inWindow ? beatInterval(ttlMs) : deepPollInterval(ttlMs),
         ...(estimate === undefined ? {} : { estimatedWaitMs: estimate }),
+        ...(control.state === 'open' ? {} : { queueState: control.state, ...because(control.note) }),
         holders: control.holders
           .slice(0, HOLDERS_TOLD)
           .map((h) => ({ id: h.id, fence: h.fence, sinceMs: Math.max(0, now - h.grantedAt) })),
       }
     }
+  }
+}
+
+function ended({
+  ticket,
+  priority,
+  ttlMs,
+}: Entry): Omit<MemberView, 'queue' | 'id' | 'permits' | 'elapsedMs' | 'holders' | 'state'> {
+  return { ticket, priority, ttlMs, position: 0, positionExact: true, inWindow: false, pollMs: ttlMs }
+}
+
+function because(note: Note | undefined): { reason?: string } {
+  return note === undefined ? {} : { reason: `${note.reason} (${note.by})` }
+}
+
+function noteView({ by, at, reason }: Note): { by: string; at: string; reason: string } {
+  return { by, at: iso(at), reason }
+}
+
+export function pastHoldView({ note, ...hold }: PastHold): PastHoldView {
+  const { joinedAt, grantedAt, endedAt } = hold
+  return {
+    id: hold.id,
+    ticket: hold.ticket,
+    fence: hold.fence,
+    priority: hold.priority,
+    joinedAt: iso(joinedAt),
+    grantedAt: iso(grantedAt),
+    endedAt: iso(endedAt),
+    heldMs: Math.max(0, endedAt - grantedAt),
+    as: hold.as,
+    labels: hold.labels,
+    ...(note === undefined ? {} : { note: noteView(note) }),
   }
 }
 
@@ -113,6 +143,7 @@ export function queueView(
     queue,
     permits: control.permits,
     state: control.state,
+    ...(control.note === undefined ? {} : { note: noteView(control.note) }),
     holders: control.holders.map((h) => ({
       id: h.id,
       ticket: h.ticket,
@@ -122,6 +153,7 @@ export function queueView(
       joinedAt: iso(h.joinedAt),
       grantedAt: iso(h.grantedAt),
       labels: labels.get(h.id) ?? {},
+      ...(h.ending === undefined ? {} : { ending: noteView(h.ending) }),
     })),
     waiters: waiters.map((w, index) => ({
       id: w.id,

@@ -11,7 +11,9 @@ const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'docs/turns.md',
+  'docs/turns-agent.md',
   'docs/operations.md',
+  'docs/security.md',
   'docs/performance.md',
 ]
 

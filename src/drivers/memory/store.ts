@@ -32,6 +32,8 @@ export interface ConnectOptions {
   /** Source of the injected faults; default: seed 1. */
   readonly random?: Random
   readonly faults?: FaultPlan
+  /** Told of each commit of this handle the moment it takes effect, before its answer travels. Must not throw. */
+  readonly onCommit?: (changes: readonly Change[]) => void
 }
 
 export interface MemoryDatabase {
@@ -58,6 +60,7 @@ export class MemoryStore implements Store {
 
   readonly #shared: Shared
   readonly #clock: Clock
+  readonly #onCommit: (changes: readonly Change[]) => void
   readonly #hub = new WatchHub()
   readonly #underWay = new Set<Promise<unknown>>()
   readonly #lateHints = new Set<Timer>()
@@ -67,6 +70,7 @@ export class MemoryStore implements Store {
     this.limits = shared.limits
     this.#shared = shared
     this.#clock = options.clock
+    this.#onCommit = options.onCommit ?? (() => {})
     const random = options.random ?? seededRandom(1)
     this.faults = new Faults(options.clock, random, options.faults ?? {}, () => this.#hub.allChanged())
     shared.handles.add(this.#receive)
@@ -100,6 +104,7 @@ export class MemoryStore implements Store {
       const result = this.#shared.engine.commit(changes, encoded, this.#clock.now())
       if (result.ok) {
         this.operations.recordsWritten += changes.filter(({ op }) => op !== 'check').length
+        this.#onCommit(changes)
         this.#announce((hub) => hub.changed(changes))
       }
       return result

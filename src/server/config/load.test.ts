@@ -37,6 +37,7 @@ describe('precedence', () => {
       server: {
         host: '127.0.0.1',
         port: 8080,
+        auth: 'auto',
         insecure: false,
         shutdownGrace: { ms: 25_000 },
         requestTimeout: { ms: 30_000 },
@@ -228,7 +229,7 @@ describe('problems', () => {
     write('port: 1\nserver:\n  prot: 1\nlog: loud\nqueues: {}\n')
     expect(await problems()).toEqual([
       'signalbox.yaml:1: port: unknown key; did you mean server.port?',
-      'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, insecure, shutdownGrace, requestTimeout, bodyLimitBytes',
+      'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, auth, insecure, shutdownGrace, requestTimeout, bodyLimitBytes',
       "signalbox.yaml:4: log: is not a section; write its keys below it, each as 'key: value'",
       'signalbox.yaml:5: queues: unknown key; there are dataDir, server, store, log, metrics',
     ])
@@ -240,28 +241,13 @@ describe('problems', () => {
   })
 })
 
-describe('listening beyond this machine', () => {
-  const refusal =
-    'listens beyond this machine, and nobody has to sign in yet; write 127.0.0.1, or say --insecure (server.insecure: true) if the network is protected otherwise'
-
-  it.each(['0.0.0.0', '::', '10.0.0.5', 'box.example.org'])('is refused on %s', async (host) => {
-    expect(await problems({ flags: { 'server.host': host } })).toEqual([
-      `--host: server.host: '${host}' ${refusal}`,
+describe('authentication', () => {
+  it('is automatic or required', async () => {
+    const { config } = await load({ flags: { 'server.auth': 'required' } })
+    expect(config.server.auth).toBe('required')
+    expect(await problems({ flags: { 'server.auth': 'off' } })).toEqual([
+      "--auth: server.auth: 'off' is not an authentication mode; write one of auto, required",
     ])
-  })
-
-  it('names the line when the file asks for it', async () => {
-    write('server:\n  host: 0.0.0.0\n')
-    expect(await problems()).toEqual([`signalbox.yaml:2: server.host: '0.0.0.0' ${refusal}`])
-  })
-
-  it('works when said on purpose', async () => {
-    const { config } = await load({ flags: { 'server.host': '0.0.0.0', 'server.insecure': true } })
-    expect(config.server).toMatchObject({ host: '0.0.0.0', insecure: true })
-  })
-
-  it.each(['127.0.0.1', '127.8.8.8', '::1', 'localhost'])('is not what %s means', async (host) => {
-    expect((await load({ flags: { 'server.host': host } })).config.server.host).toBe(host)
   })
 })
 

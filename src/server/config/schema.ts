@@ -28,39 +28,38 @@ const key = <S extends z.ZodType>(schema: S, meaning: string, facts: KeyFacts = 
   return described
 }
 
-const server = z
-  .strictObject({
-    host: key(host().prefault('127.0.0.1'), 'Address to listen on.', { flag: '--host' }),
-    port: key(
-      port().prefault(8080),
-      'TCP port of the HTTP API and the console; 0 takes any free one. `PORT` is honoured too.',
-      { flag: '--port', alsoEnv: 'PORT' },
-    ),
-    publicUrl: key(
-      webAddress().optional(),
-      'Address under which people and clients reach this server, if a proxy stands before it.',
-      { flag: '--public-url' },
-    ),
-    insecure: key(
-      toggle().prefault(false),
-      'Listen beyond this machine although nobody has to sign in. For networks that are protected otherwise.',
-      { flag: '--insecure' },
-    ),
-    shutdownGrace: key(
-      duration({ ms: 0 }, { ms: 3_600 * SECOND }).prefault('25s'),
-      'After SIGTERM: how long calls in flight may take to finish.',
-    ),
-    requestTimeout: key(
-      duration({ ms: SECOND }, { ms: 3_600 * SECOND }).prefault('30s'),
-      'How long a client may take to send a request whole. Waiting for an answer is not limited by it.',
-    ),
-    bodyLimitBytes: key(integer(1_024, 64 * MIB).prefault(MIB), 'Largest request body.'),
-  })
-  .refine((s) => s.insecure || isLoopback(s.host), {
-    path: ['host'],
-    message:
-      'listens beyond this machine, and nobody has to sign in yet; write 127.0.0.1, or say --insecure (server.insecure: true) if the network is protected otherwise',
-  })
+const server = z.strictObject({
+  host: key(host().prefault('127.0.0.1'), 'Address to listen on.', { flag: '--host' }),
+  port: key(
+    port().prefault(8080),
+    'TCP port of the HTTP API and the console; 0 takes any free one. `PORT` is honoured too.',
+    { flag: '--port', alsoEnv: 'PORT' },
+  ),
+  publicUrl: key(
+    webAddress().optional(),
+    'Address under which people and clients reach this server, if a proxy stands before it.',
+    { flag: '--public-url' },
+  ),
+  auth: key(
+    choice('authentication mode', ['auto', 'required']).prefault('auto'),
+    'Who must present a token: with `required` everybody but the owner of the data directory on its socket; with `auto` the same, except on a server that listens on this machine alone and has no public address.',
+    { flag: '--auth' },
+  ),
+  insecure: key(
+    toggle().prefault(false),
+    'Listen beyond this machine although there is no token; with `auth: auto` nobody has to sign in. For networks that are protected otherwise.',
+    { flag: '--insecure' },
+  ),
+  shutdownGrace: key(
+    duration({ ms: 0 }, { ms: 3_600 * SECOND }).prefault('25s'),
+    'After SIGTERM: how long calls in flight may take to finish.',
+  ),
+  requestTimeout: key(
+    duration({ ms: SECOND }, { ms: 3_600 * SECOND }).prefault('30s'),
+    'How long a client may take to send a request whole. Waiting for an answer is not limited by it.',
+  ),
+  bodyLimitBytes: key(integer(1_024, 64 * MIB).prefault(MIB), 'Largest request body.'),
+})
 
 /** The whole configuration, strict: an unknown key is refused. */
 export const configSchema = z.strictObject({

@@ -49,14 +49,15 @@ export async function showQueue(
 function describe(view: QueueView, now: number): string {
   const { holders, waiters, moreWaiters, averageHoldMs } = view
   const since = (at: string): string => formatDuration(Math.max(0, now - Date.parse(at)))
+  const { note } = view
   const facts = [
-    view.state,
+    note === undefined ? view.state : `${view.state} (${printable(note.by)}: ${printable(note.reason)})`,
     `${view.permits} ${view.permits === 1 ? 'permit' : 'permits'}`,
     `last fence ${view.lastFence}`,
     ...(averageHoldMs === undefined ? [] : [`held for ${formatDuration(averageHoldMs)} on average`]),
   ]
   const holding = holders.map((h) => [
-    'holding',
+    h.ending === undefined ? 'holding' : 'ending',
     shortId(h.id),
     who(h.labels),
     since(h.grantedAt),

@@ -1,4 +1,4 @@
-/** What `turn run` was asked for, checked: arguments and flags in, a request out, no call made. */
+/** What `turn run` and `turn agent start` were asked for, checked: arguments and flags in, a request out, no call made. */
 import { parseDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError } from '../../kernel/error.ts'
 import {
@@ -14,30 +14,37 @@ import {
 import { holdTiming } from '../session/deadline.ts'
 
 /** As commander gives them. */
-export interface RunFlags {
+export interface MemberFlags {
   readonly permits?: string
   readonly priority?: string
   readonly ttl?: string
   readonly lease?: string
   readonly stopGrace?: string
+  readonly label?: readonly string[]
+}
+
+export interface RunFlags extends MemberFlags {
   readonly waitTimeout?: string
   readonly onLost?: string
-  readonly label?: readonly string[]
   readonly json?: true
   readonly quiet?: true
 }
 
-export interface RunRequest {
+/** How to join, whatever the turn is for. */
+export interface MemberRequest {
   readonly queue: string
-  readonly command: string
-  readonly args: readonly string[]
   readonly permits: number | undefined
   readonly priority: number | undefined
   readonly ttlMs: number
   readonly stopGraceMs: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface RunRequest extends MemberRequest {
+  readonly command: string
+  readonly args: readonly string[]
   readonly waitTimeoutMs: number | undefined
   readonly onLost: 'kill' | 'warn'
-  readonly labels: Readonly<Record<string, string>>
   readonly report: 'lines' | 'json' | 'quiet'
 }
 
@@ -59,23 +66,32 @@ export function runRequest(
       `command: missing; write it after --, for example: signalbox turn run ${name} -- make deploy`,
     )
   }
-  const { ttlMs, stopGraceMs } = timing(flags)
   return {
-    queue: name,
+    ...memberRequest(name, flags, defaults),
     command,
     args,
+    waitTimeoutMs:
+      flags.waitTimeout === undefined ? undefined : parseDuration(flags.waitTimeout, '--wait-timeout'),
+    onLost: onLost(flags.onLost ?? 'kill'),
+    report: flags.json === true ? 'json' : flags.quiet === true ? 'quiet' : 'lines',
+  }
+}
+
+/** @throws SignalboxError `invalid_argument` that names the input and what to write */
+export function memberRequest(
+  queue: string,
+  flags: MemberFlags,
+  defaults: Readonly<Record<string, string>>,
+): MemberRequest {
+  return {
+    queue: queueArgument(queue),
     permits:
       flags.permits === undefined
         ? undefined
         : wholeNumber(flags.permits, { flag: '--permits', min: 1, max: MAX_PERMITS }),
     priority: flags.priority === undefined ? undefined : priority(flags.priority),
-    ttlMs,
-    stopGraceMs,
-    waitTimeoutMs:
-      flags.waitTimeout === undefined ? undefined : parseDuration(flags.waitTimeout, '--wait-timeout'),
-    onLost: onLost(flags.onLost ?? 'kill'),
+    ...timing(flags),
     labels: labels(flags.label ?? [], defaults),
-    report: flags.json === true ? 'json' : flags.quiet === true ? 'quiet' : 'lines',
   }
 }
 

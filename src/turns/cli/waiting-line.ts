@@ -8,6 +8,8 @@ import { printable, shortId } from './text.ts'
 export function waitingLine(view: MemberView, agoMs: number): string {
   const { position, positionExact, holders, estimatedWaitMs } = view
   const parts = [`waiting, position ${positionExact ? '' : 'about '}${position} of the line`]
+  if (view.queueState !== undefined)
+    parts.push(`the queue is ${view.queueState}: ${printable(view.reason ?? 'no reason given')}`)
   if (holders.length > 0) {
     const names = holders.map(({ id, sinceMs, labels }) => {
       const name = labelName(labels)

@@ -76,10 +76,10 @@ export class Hold {
     return this.#lost.signal
   }
 
-  /** Looks at the clocks now, for callers whose event loop may have been blocked. */
+  /** Looks at the clocks now, for callers whose event loop may have been blocked. False once released. */
   isHeld(): boolean {
     this.#check()
-    return !this.#lost.signal.aborted
+    return !this.#over.signal.aborted && !this.#lost.signal.aborted
   }
 
   /** @returns a function that removes the listener */
@@ -178,7 +178,13 @@ export class Hold {
     }
     this.#tick()
     if (this.#over.signal.aborted) return
-    for (const listener of this.#listeners) listener(this.limits)
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.limits)
+      } catch {
+        // Reporting must not decide whether a turn is kept.
+      }
+    }
   }
 
   #refused(error: SignalboxError): void {

@@ -9,7 +9,7 @@
  * - the same when the parent dies (end of stream), at once, and never later than the deadline;
  * - `ended` is reported when the whole group is dead: members that outlive the command are stopped first.
  *
- * Only the kill of parent *and* supervisor in one moment leaves a command alone.
+ * Only what kills or freezes parent *and* supervisor at once leaves a command alone.
  *
  * It starts each time a turn comes: it imports built-ins of Node and files that import nothing else.
  */

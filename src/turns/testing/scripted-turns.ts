@@ -4,7 +4,17 @@
  */
 import type { Clock } from '../../kernel/clock.ts'
 import { SignalboxError, type ErrorCode } from '../../kernel/error.ts'
-import type { JoinRequest, LeaveView, MemberView, QueueView, TurnsApi, WaitRequest } from '../api.ts'
+import type {
+  EvictView,
+  HistoryView,
+  JoinRequest,
+  LeaveView,
+  MemberView,
+  QueueView,
+  TurnsApi,
+  TurnsOperations,
+  WaitRequest,
+} from '../api.ts'
 
 export type Operation = 'join' | 'wait' | 'beat' | 'leave'
 
@@ -21,9 +31,12 @@ export interface RecordedCall {
 /** What one call does. */
 export type Behaviour = (signal: AbortSignal | undefined) => Promise<unknown>
 
-export class ScriptedTurns implements TurnsApi {
+export class ScriptedTurns implements TurnsApi, TurnsOperations {
   readonly calls: RecordedCall[] = []
   readonly queues: QueueView[] = []
+  /** What operators asked for: the operation, the queue and the rest. */
+  readonly acts: (readonly [string, string, ...unknown[]])[] = []
+  past: HistoryView = { holds: [] }
   readonly #clock: Clock
   readonly #scripts: Record<Operation, Behaviour[]>
 
@@ -35,6 +48,26 @@ export class ScriptedTurns implements TurnsApi {
       beat: [this.answer({ elapsedMs: 0 })],
       leave: [this.answer({ outcome: 'released' })],
     }
+  }
+
+  async setState(...call: Parameters<TurnsOperations['setState']>): Promise<{ changed: boolean }> {
+    this.acts.push(['setState', ...call])
+    return { changed: true }
+  }
+
+  async setPermits(...call: Parameters<TurnsOperations['setPermits']>): Promise<{ changed: boolean }> {
+    this.acts.push(['setPermits', ...call])
+    return { changed: true }
+  }
+
+  async evict(...call: Parameters<TurnsOperations['evict']>): Promise<EvictView> {
+    this.acts.push(['evict', ...call])
+    return { outcome: 'ending' }
+  }
+
+  async history(...call: Parameters<TurnsOperations['history']>): Promise<HistoryView> {
+    this.acts.push(['history', ...call])
+    return this.past
   }
 
   /** The next calls of `op` behave like this, one after the other; the last goes on. */

@@ -1,0 +1,106 @@
+/**
+ * How tokens lie in the store, and what a secret is.
+ *
+ *   signalbox:tokens        sha-256 of the secret, hex → TokenRecord: authentication is one get, the list one range read
+ *   signalbox:tokens:names  name → NameRecord: keeps the name of a valid token unique, finds a token by it
+ *
+ * A secret is `sbx_` and 200 random bits. Plain sha-256 is enough to keep it: there is nothing to guess in 200 random bits,
+ * so a slow hash would protect nothing. And the comparison need not take constant time: what is compared is the hash of
+ * what was sent, which an attacker cannot steer digit by digit.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import type { Principal, Role } from '../../ports/access.ts'
+import type { Change, Json, Key, Version } from '../../ports/store.ts'
+import type { TokenView } from './api.ts'
+
+/** All times: milliseconds since the epoch by the store's clock. */
+export interface TokenRecord {
+  readonly id: string
+  readonly name: string
+  readonly role: Role
+  readonly scopes: readonly string[]
+  readonly createdAt: number
+  readonly createdBy: string
+  readonly expiresAt?: number
+  readonly revokedAt?: number
+  readonly lastUsedAt?: number
+}
+
+export interface NameRecord {
+  readonly hash: string
+}
+
+export const tokensPartition = 'signalbox:tokens'
+export const tokenKey = (hash: string): Key => [tokensPartition, hash]
+export const nameKey = (name: string): Key => ['signalbox:tokens:names', name]
+
+/** A token that is no longer valid stays in the list for as long as the audit log tells of it. */
+const KEPT_MS = 90 * 86_400_000
+
+const PREFIX = 'sbx_'
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
+const LENGTH = 40
+
+/** Does the text have the form of a token? What has not is refused without a look into the store. */
+export function isTokenText(text: string): boolean {
+  return text.length === PREFIX.length + LENGTH && /^sbx_[0-9a-z]+$/.test(text)
+}
+
+/** From the system's generator, never from a seeded one. */
+export function newSecret(): string {
+  return PREFIX + Array.from(randomBytes(LENGTH), (byte) => ALPHABET[byte & 31]).join('')
+}
+
+export function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex')
+}
+
+/** The id by which people speak of a token. */
+export function idOf(hash: string): string {
+  return hash.slice(0, 16)
+}
+
+export function stateOf({ revokedAt, expiresAt }: TokenRecord, now: number): TokenView['state'] {
+  if (revokedAt !== undefined) return 'revoked'
+  return expiresAt !== undefined && expiresAt <= now ? 'expired' : 'active'
+}
+
+export function principalOf({ name, role, scopes }: TokenRecord): Principal {
+  return Object.freeze({ name, kind: 'token', role, scopes })
+}
+
+/** The write of a token's record, with its retention. */
+export function putToken(hash: string, record: TokenRecord, expect: Change['expect']): Change {
+  const value = JSON.parse(JSON.stringify(record)) as Json
+  return { op: 'put', key: tokenKey(hash), expect, value, ...keptUntil(record) }
+}
+
+/** The write of the name's record, which goes when its token's goes. */
+export function putName(hash: string, record: TokenRecord, expect: 'absent' | { version: Version }): Change {
+  return { op: 'put', key: nameKey(record.name), expect, value: { hash }, ...keptUntil(record) }
+}
+
+export function viewOf(record: TokenRecord, now: number): TokenView {
+  const { id, name, role, scopes, createdAt, createdBy, expiresAt, revokedAt, lastUsedAt } = record
+  return {
+    id,
+    name,
+    role,
+    scopes: [...scopes],
+    state: stateOf(record, now),
+    createdAt: iso(createdAt),
+    createdBy,
+    ...(expiresAt === undefined ? {} : { expiresAt: iso(expiresAt) }),
+    ...(revokedAt === undefined ? {} : { revokedAt: iso(revokedAt) }),
+    ...(lastUsedAt === undefined ? {} : { lastUsedAt: iso(lastUsedAt) }),
+  }
+}
+
+function keptUntil({ revokedAt, expiresAt }: TokenRecord): { readonly expiresAt?: number } {
+  const end = revokedAt ?? expiresAt
+  return end === undefined ? {} : { expiresAt: end + KEPT_MS }
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,89 @@
+/** A whole application over a memory store, with tokens for tests. */
+import { Registry } from 'prom-client'
+import { memoryDatabase, type MemoryDatabase, type MemoryStore } from '../../../drivers/memory/index.ts'
+import { seededRandom } from '../../../kernel/id.ts'
+import { ManualClock } from '../../../kernel/manual-clock.ts'
+import type { Principal } from '../../../ports/access.ts'
+import { turnsFace } from '../../../turns/http.ts'
+import { createTurnsService, type TurnsService } from '../../../turns/service.ts'
+import { buildApp, type RouteFace } from '../../app.ts'
+import { configSchema } from '../../config/schema.ts'
+import { createLogger } from '../../logger.ts'
+import { OpenStreams } from '../../open-streams.ts'
+import type { CreateToken } from '../api.ts'
+import { createAuth, type Auth } from '../auth.ts'
+import { authFace } from '../routes.ts'
+
+export const owner: Principal = { name: 'ann', kind: 'local', role: 'admin', scopes: [] }
+
+export interface AuthWorld {
+  readonly clock: ManualClock
+  readonly store: MemoryStore
+  readonly database: MemoryDatabase
+  readonly auth: Auth
+  /** Creates a token as the owner. @returns its secret */
+  readonly token: (request: Partial<CreateToken>) => Promise<string>
+  /** Another server on the same store. */
+  readonly another: () => Auth
+}
+
+export function authWorld({ required = true }: { readonly required?: boolean } = {}): AuthWorld {
+  const clock = new ManualClock()
+  const database = memoryDatabase({})
+  const store = database.connect({ clock })
+  const server = (on: MemoryStore): Auth =>
+    createAuth({ store: on, clock, random: seededRandom(1), required, ownerName: owner.name })
+  const auth = server(store)
+  let count = 0
+  return {
+    clock,
+    store,
+    database,
+    auth,
+    async token(request) {
+      const whole: CreateToken = { name: `token-${++count}`, role: 'operator', ...request }
+      return (await auth.tokens.create(whole, owner)).secret
+    },
+    another: () => server(database.connect({ clock })),
+  }
+}
+
+export interface AppWorld extends AuthWorld {
+  readonly app: Awaited<ReturnType<typeof buildApp>>
+  readonly turns: TurnsService
+  close(): Promise<void>
+}
+
+/** @param faces added to those of turns, tokens and audit; @param viaSocket do requests come through the owner's socket? */
+export async function appWorld(
+  options: {
+    readonly required?: boolean
+    readonly faces?: readonly RouteFace[]
+    readonly viaSocket?: boolean
+  } = {},
+): Promise<AppWorld> {
+  const world = authWorld(options)
+  const { clock, store, auth } = world
+  const random = seededRandom(2)
+  const turns = createTurnsService({ store, clock, random })
+  const app = await buildApp({
+    config: configSchema.parse({}),
+    version: '1.2.3',
+    lifecycle: { state: 'ready' },
+    checkStore: async () => undefined,
+    faces: [turnsFace({ turns, clock }), authFace({ tokens: auth.tokens, store }), ...(options.faces ?? [])],
+    auth,
+    logger: createLogger({ level: 'info', format: 'json' }, false, { write: () => true }),
+    registry: new Registry(),
+    clock,
+    random,
+    streams: new OpenStreams(),
+    trusted: () => options.viaSocket === true,
+  })
+  const close = async (): Promise<void> => {
+    await turns.close()
+    await app.close()
+    await auth.close()
+  }
+  return { ...world, app, turns, close }
+}
