@@ -73,6 +73,8 @@ export class QueueActor {
   #state: QueueState | undefined
   #running = false
   #recheck = false
+  /** A commit of the present batch may have been applied. */
+  #unknown = false
   #alarm: { readonly at: number; readonly timer: Timer } | undefined
   /** Monotonic ms of the last command. */
   lastUsedAt: number
@@ -125,6 +127,7 @@ export class QueueActor {
     // The commands of one turn of the event loop belong in one batch.
     await Promise.resolve()
     const batch = this.#pending.splice(0, MAX_BATCH)
+    this.#unknown = false
     try {
       for (let attempt = 0; ; attempt++) {
         if (attempt > 0) await sleep(clock, backoffDelay(RETRY, attempt - 1, random))
@@ -132,7 +135,8 @@ export class QueueActor {
       }
     } catch (error) {
       this.#state = undefined
-      for (const { reject } of batch) reject(error)
+      const told = this.#unknown ? stillUnknown(error) : error
+      for (const { reject } of batch) reject(told)
     }
   }
 
@@ -215,6 +219,7 @@ export class QueueActor {
       const known =
         isSignalboxError(error) && (error.code === 'outcome_unknown' || error.code === 'throttled')
       if (!known || attempt >= MAX_ATTEMPTS) throw error
+      if (error.code === 'outcome_unknown') this.#unknown = true
       this.#again(error.code === 'throttled' ? 'throttled' : 'outcome_unknown')
     }
     return undefined
@@ -297,10 +302,8 @@ export class QueueActor {
   ): void {
     const view = this.#view(id, standing, decidedAt - request.arrivedAt)
     const moved = wait.seenPosition !== undefined && wait.seenPosition !== view.position
-    if (view.state !== 'waiting' || wait.waitMs === 0 || moved) {
+    if (view.state !== 'waiting' || wait.waitMs === 0 || moved || this.#closing.signal.aborted) {
       request.resolve(view)
-    } else if (this.#closing.signal.aborted) {
-      request.reject(stopping())
     } else if (wait.signal?.aborted === true) {
       request.reject(new SignalboxError('cancelled', 'the caller hung up'))
     } else {
@@ -429,6 +432,12 @@ export class QueueActor {
 function wantedBy(applied: Applied): string | undefined {
   if (applied.kind !== 'member' || applied.standing.state !== 'waiting') return undefined
   return applied.wait.signal?.aborted === true ? undefined : applied.id
+}
+
+/** Once a commit of a batch has an unknown outcome, no later failure may say that nothing was applied. */
+function stillUnknown(error: unknown): unknown {
+  const claims = isSignalboxError(error, 'unavailable') || isSignalboxError(error, 'throttled')
+  return claims ? new SignalboxError('outcome_unknown', error.message, { cause: error }) : error
 }
 
 function stopping(): SignalboxError {

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
-import { decimalKey, type Store } from '../ports/store.ts'
+import { decimalKey, type Store, type StoredRecord } from '../ports/store.ts'
 import {
   DEFAULT_PRIORITY,
   DEFAULT_TTL_MS,
@@ -285,7 +285,12 @@ class StoreTurns implements TurnsService {
   async #labelsOf(queue: string, id: string): Promise<Labels> {
     const cached = this.#labels.get(id)
     if (cached !== undefined) return cached
-    const record = await this.#options.store.get(memberKey(queue, id))
+    let record: StoredRecord | undefined
+    try {
+      record = await this.#options.store.get(memberKey(queue, id))
+    } catch {
+      return {} // display only: it must not fail an answer whose commit is done
+    }
     const found = (record?.value as unknown as Member | undefined)?.labels ?? {}
     if (this.#labels.size > 10_000) this.#labels.clear()
     this.#labels.set(id, found)
