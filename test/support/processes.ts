@@ -12,8 +12,10 @@ export const root = resolve(import.meta.dirname, '../..')
 export const cli = join(root, 'tools/node/signalbox.mjs')
 
 const children = new Set<ChildProcess>()
+const folders = new Set<string>()
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
 export interface Running {
@@ -132,7 +134,7 @@ export async function freePort(): Promise<number> {
 /** A new folder below the system's own; removed when this process ends. */
 export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `signalbox-${name}-`))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  folders.add(folder)
   return folder
 }
 
