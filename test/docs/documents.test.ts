@@ -2,7 +2,7 @@
  * The commands in the documents work as printed: every `sh` block is run, in order, against a server that was started as the README says.
  * Exceptions carry their reason. `8080` becomes the test server's port; the data directory is a temporary one.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort, root, run, temporaryFolder, until, type Running } from '../support/processes.ts'
@@ -80,6 +80,17 @@ describe.each(documents)('%s', (document) => {
     expect(missing).toEqual([])
   })
 })
+
+it.each(readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.sh')))(
+  'examples/%s runs',
+  async (name) => {
+    const url = `http://127.0.0.1:${port}`
+    const example = run('sh', [join('examples', name)], { cwd: root, env: { ...env, SIGNALBOX_URL: url } })
+    example.child.stdin?.end()
+    expect(await example.exited, `${example.out()}\n${example.err()}`).toBe(0)
+    expect(example.out()).not.toBe('')
+  },
+)
 
 it('has no exception that no document needs', () => {
   const all = new Set(documents.flatMap(blocks))
