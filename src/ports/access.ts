@@ -17,7 +17,7 @@ export type Noun = (typeof nouns)[number]
 export interface Principal {
   /** As it stands in the audit log. */
   readonly name: string
-  readonly kind: 'token' | 'local' | 'anonymous'
+  readonly kind: 'token' | 'user' | 'oidc' | 'local' | 'anonymous'
   readonly role: Role
   /** `turns:deploy`, `turns:staging/*`, `turns:*`; empty: everything. */
   readonly scopes: readonly string[]

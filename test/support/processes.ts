@@ -18,6 +18,11 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
+/** Kills what a failed test has left running: for `afterAll` of files whose tests start many. */
+export function endProcesses(): void {
+  for (const child of children) child.kill('SIGKILL')
+}
+
 export interface Running {
   readonly child: ChildProcess
   readonly pid: number

@@ -25,7 +25,7 @@ import {
 } from '../../ports/store.ts'
 import { Subscription } from '../shared/watch-hub.ts'
 import { Calls } from './calls.ts'
-import { EngineTime } from './engine-time.ts'
+import { EngineTime } from '../shared/engine-time.ts'
 import { dial, type Link } from './link.ts'
 import type { Answer, Hint, Method, Request } from './protocol.ts'
 

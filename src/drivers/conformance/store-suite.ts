@@ -4,7 +4,7 @@
  * Invariants: all tests of a suite share one store but no partition, so it also runs against a shared cloud table;
  * outside `ascii only` blocks every key is a `decimalKey`; nothing sleeps.
  */
-import { describe } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { ConformanceOptions, OpenTarget } from './context.ts'
 import { commitSuite } from './suite-commits.ts'
 import { concurrencySuite } from './suite-concurrency.ts'
@@ -14,6 +14,14 @@ import { lifecycleSuite } from './suite-lifecycle.ts'
 import { limitSuite } from './suite-limits.ts'
 import { readSuite } from './suite-reads.ts'
 import { watchSuite } from './suite-watch.ts'
+
+/** The suites that this file has run. */
+const run: string[] = []
+
+/** Call last in a file: an engine that was left out, or a suite that did not start, is a failure. */
+export function expectSuites(count: number): void {
+  it(`has put ${count} stores to the contract`, () => expect(run).toHaveLength(count))
+}
 
 export type { ConformanceOptions, OpenTarget } from './context.ts'
 
@@ -28,6 +36,7 @@ export type { ConformanceOptions, OpenTarget } from './context.ts'
  */
 export function storeConformance(name: string, open: OpenTarget, options: ConformanceOptions = {}): void {
   describe(`store: ${name}`, () => {
+    it('is put to the contract', () => void run.push(name))
     readSuite(open, options)
     commitSuite(open, options)
     expectationSuite(open)

@@ -110,7 +110,7 @@ export class Faults {
 
   /** Cuts the handle off its database: requests do not get out, answers and hints do not come in. */
   cut(cut: Cut = {}): void {
-    this.#cut = { ...cut, healed: new AbortController() }
+    this.#cut = { ...cut, healed: this.#cut?.healed ?? new AbortController() }
   }
 
   /** Ends `cut()`. Calls that hang go on; watchers get the hints they may have missed. */
