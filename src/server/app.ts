@@ -62,6 +62,8 @@ export interface AppOptions {
   readonly streams: OpenStreams
   /** Says who calls. */
   readonly auth: Auth
+  /** A face answers `/`. Default: the console does. */
+  readonly ownRoot?: boolean
   /** Did this request come through the owner's socket, whose callers need neither guarding nor a token? Default: none does. */
   readonly trusted?: (request: IncomingMessage) => boolean
 }
@@ -103,8 +105,9 @@ export async function buildApp(
     observeUnmatched?.(request, reply)
   })
   app.addHook('onRoute', (route) => {
-    paths.add(route.method, route.url)
-    const observer = observe?.([route.method].flat().join(), route.url)
+    const fallback = route.config?.fallback // takes what no other route takes, so it says nothing about paths
+    if (fallback === undefined) paths.add(route.method, route.url)
+    const observer = observe?.([route.method].flat().join(), fallback ?? route.url)
     if (observer === undefined) return
     const others = [route.onResponse ?? []].flat()
     route.onResponse = [
@@ -127,7 +130,7 @@ export async function buildApp(
   const guardedRoutes = enforceAccess(app, options.auth, trusted)
   addApiDocs(app, { version: options.version, publicUrl: config.server.publicUrl })
   addHealthRoutes(app, options)
-  addConsoleRoutes(app, options.version)
+  addConsoleRoutes(app, options.version, options.ownRoot === true)
   for (const face of options.faces) {
     await app.register(async (scope) => {
       scope.addHook('onRequest', (_request, _reply, done) => {

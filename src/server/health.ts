@@ -1,5 +1,6 @@
 /**
- * `/healthz` (the process lives), `/readyz` (it takes work) and `/metrics`, for whoever watches over the server.
+ * `/healthz` (the process lives), `/readyz` (it takes work) and `/metrics`, for whoever watches over the server; `/k8s/liveness`
+ * and `/k8s/readiness` are the first two as the merge-queue lease service has them.
  */
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
@@ -32,6 +33,19 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthOptions): v
     if (options.lifecycle.state !== 'ready') throw notReady(options.lifecycle)
     await withPatience(options.clock, options.checkStore())
     return { status: 'ready' }
+  })
+
+  app.get('/k8s/liveness', hidden, () => 'OK')
+
+  app.get('/k8s/readiness', hidden, async (_request, reply) => {
+    try {
+      if (options.lifecycle.state !== 'ready') throw notReady(options.lifecycle)
+      await withPatience(options.clock, options.checkStore())
+      return 'OK'
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      return reply.code(500).send({ error: 'not ready', error_context: why })
+    }
   })
 
   if (options.config.metrics.enabled) {

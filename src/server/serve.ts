@@ -14,6 +14,8 @@ import { attachStoreHost } from '../drivers/attached/index.ts'
 import { openSqliteStore } from '../drivers/sqlite/index.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
+import { leasesFace } from '../leases/http.ts'
+import { createLeasesService } from '../leases/service.ts'
 import { decimalKey } from '../ports/store.ts'
 import { turnsFace } from '../turns/http.ts'
 import { createTurnsService } from '../turns/service.ts'
@@ -25,6 +27,8 @@ import { authFace } from './auth/routes.ts'
 import { answerClientError } from './client-error.ts'
 import type { Config } from './config/schema.ts'
 import type { Lifecycle } from './health.ts'
+import { defaultProvider, leaseProviders } from './lease-config.ts'
+import { leaseMetrics } from './lease-metrics.ts'
 import {
   checkTcpIsFree,
   listenOnSocket,
@@ -34,6 +38,7 @@ import {
   type TcpAddress,
 } from './listen.ts'
 import type { Logger } from './logger.ts'
+import { openOidc } from './oidc.ts'
 import { OpenStreams } from './open-streams.ts'
 import { storeMetrics } from './store-metrics.ts'
 import { turnObserver } from './turn-metrics.ts'
@@ -72,21 +77,37 @@ export async function startServer(config: Config, options: ServeOptions): Promis
 
   if (!existsSync(dataDir)) {
     // A refused start must not leave a directory.
-    await checkExposure(config.server, dataDir, async () => false)
+    const anyUser = Object.keys(config.auth.basic?.users ?? {}).length > 0 || config.auth.oidc !== undefined
+    await checkExposure(config.server, dataDir, async () => anyUser)
     await checkTcpIsFree(config.server, command)
   }
   const { groupCommit } = config.store
   const store = await openSqliteStore({ directory: dataDir, clock, groupCommit, owner: { command: OWNER } })
   started.defer(() => store.close())
-  const required = authRequired(config.server)
-  const auth = createAuth({ store, clock, random, required, ownerName: ownerName() })
-  started.defer(() => auth.close())
-  await checkExposure(config.server, dataDir, () => auth.tokens.anyValid())
+  const basicUsers = config.auth.basic?.users ?? {}
+  const anyUser = Object.keys(basicUsers).length > 0 || config.auth.oidc !== undefined
+  const required = anyUser || authRequired(config.server)
   const registry = new Registry()
+  const oidc = await openOidc(config, { registry, clock, logger })
+  started.defer(() => oidc?.close())
+  const auth = createAuth({ store, clock, random, required, ownerName: ownerName(), basicUsers, oidc })
+  started.defer(() => auth.close())
+  await checkExposure(config.server, dataDir, async () => anyUser || auth.tokens.anyValid())
   storeMetrics(registry, () => store.facts())
   const onEvent = turnObserver(registry, logger)
   const turns = createTurnsService({ store, clock, random, onEvent })
   started.defer(() => turns.close())
+  const leaseObserver = leaseMetrics(registry, logger)
+  const leases = createLeasesService({
+    store,
+    clock,
+    random,
+    providers: leaseProviders(config),
+    ...(config.leases.anyRepository ? { anyProvider: defaultProvider(config.leases) } : {}),
+    onEvent: leaseObserver.onEvent,
+  })
+  leaseObserver.watch(leases)
+  started.defer(() => leases.close())
 
   const lifecycle: Lifecycle = { state: 'starting' }
   const local = new WeakSet<Socket>()
@@ -96,7 +117,12 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     version,
     lifecycle,
     checkStore: () => store.get(['readyz', decimalKey(0)]),
-    faces: [turnsFace({ turns, clock }), authFace({ tokens: auth.tokens, store })],
+    faces: [
+      turnsFace({ turns, clock }),
+      authFace({ tokens: auth.tokens, store }),
+      leasesFace({ leases, observer: leaseObserver.observer }),
+    ],
+    ownRoot: true,
     auth,
     logger,
     registry,
@@ -123,6 +149,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   await listenOnSocket(socket, socketPath)
   store.announce({ url: urlOf(address), socket: socketPath })
   await turns.start()
+  await leases.start()
   lifecycle.state = 'ready'
 
   const startupMs = Math.round(clock.monotonic() - startedAt)
@@ -137,6 +164,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     const served = stopServing([tcp, socket], config.server.shutdownGrace.ms, clock)
     try {
       await turns.close()
+      await leases.close()
       streams.end()
       await attached.close()
       await served

@@ -11,6 +11,7 @@ import type { Random } from '../../kernel/id.ts'
 import { includesRole, inScope, scopeProblem, type Access, type Principal } from '../../ports/access.ts'
 import type { Store } from '../../ports/store.ts'
 import { quoted } from '../quoted.ts'
+import { basicAuth, type BasicUsers } from './basic.ts'
 import { LastUse } from './last-use.ts'
 import { TokenLookup, type FoundToken } from './lookup.ts'
 import { hashOf, isTokenText, stateOf } from './records.ts'
@@ -27,6 +28,10 @@ export interface AuthOptions {
   readonly required: boolean
   /** Whom callers on the owner's socket are: the operating system's name of the user who runs the server. */
   readonly ownerName: string
+  /** `auth.basic.users`: who may use leases by name and password. */
+  readonly basicUsers?: BasicUsers
+  /** `auth.oidc`: says who presents such a token (`oidc/verifier.ts`). */
+  readonly oidc?: { verify(token: string): Promise<Principal> } | undefined
 }
 
 export interface Auth {
@@ -35,9 +40,15 @@ export interface Auth {
    * Who calls.
    * @param bearerToken what came as `Authorization: Bearer …` (`bearerOf`)
    * @param peerIsLocal does the call come through the owner's socket? A loopback address does not count.
-   * @throws SignalboxError `unauthenticated`; the store's `unavailable`
+   * @throws SignalboxError `unauthenticated`; `permission_denied` for an OIDC token that no rule admits; `unavailable` of the
+   *   store or of an OIDC issuer
    */
   authenticate(bearerToken: string | undefined, peerIsLocal: boolean): Promise<Principal>
+  /**
+   * The user of an `Authorization: Basic …` header; undefined when it is none, or there are no such users.
+   * @throws SignalboxError `unauthenticated` for a wrong name or password
+   */
+  basicUser?(header: string | undefined): Principal | undefined
   /** Calls `ended` once the token is no longer valid, and again every two seconds until stopped. @returns stops it */
   whileValid(bearerToken: string, ended: () => void): () => void
   /** Finishes what is being written. */
@@ -93,6 +104,10 @@ export function createAuth(options: AuthOptions): Auth {
     if (state !== 'active') throw refused(`the token is ${state}`)
     return token
   }
+  const oidcPrincipal = async (token: string): Promise<Principal> => {
+    if (options.oidc !== undefined) return options.oidc.verify(token)
+    throw refused('this is an OIDC token, and auth.oidc of the configuration names no issuer')
+  }
   const recheck = (): void => {
     for (const look of watched) look()
   }
@@ -112,6 +127,7 @@ export function createAuth(options: AuthOptions): Auth {
     tokens: createTokens({ store, random, changed, reservedNames: [owner.name, anonymous.name] }),
     async authenticate(bearerToken, peerIsLocal) {
       if (bearerToken !== undefined) {
+        if (isJwt(bearerToken)) return oidcPrincipal(bearerToken)
         const token = await check(bearerToken)
         lastUse.note(token, store.now().ms)
         return token.principal
@@ -120,9 +136,11 @@ export function createAuth(options: AuthOptions): Auth {
       if (required) throw refused('no credential came with the call')
       return anonymous
     },
+    ...(options.basicUsers === undefined ? {} : { basicUser: basicAuth(options.basicUsers) }),
     whileValid(bearerToken, ended) {
       const look = (): void => {
-        check(bearerToken).catch(() => {
+        const checked: Promise<unknown> = isJwt(bearerToken) ? oidcPrincipal(bearerToken) : check(bearerToken)
+        checked.catch(() => {
           if (watched.has(look)) ended()
         })
       }
@@ -141,6 +159,11 @@ export function createAuth(options: AuthOptions): Auth {
       return lastUse.settled()
     },
   }
+}
+
+/** Three parts between dots, as no token of ours has: a JSON Web Token. */
+function isJwt(bearerToken: string): boolean {
+  return bearerToken.split('.', 4).length === 3
 }
 
 function refused(what: string): SignalboxError {

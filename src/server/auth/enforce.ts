@@ -20,11 +20,18 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the route demands; required of all but the open ones (`enforce.ts`). */
     access?: Access
+    /** Which queue or provider a call concerns, where no single path parameter says it. */
+    resource?: (request: FastifyRequest) => string
+    /** Whoever asks for a page (`Accept: text/html`) passes: the handler leads people to the console. */
+    openToPages?: boolean
+    /** Set on a route that stands behind all others and takes what they leave: what it is called in metrics. */
+    fallback?: string
   }
 }
 
 /** What answers everybody: health, the API's description, and the console's files, which hold no data. */
-const OPEN = /^\/(?:healthz|readyz|metrics|openapi\.json|docs(?:\/\*)?|console(?:\/[\w.-]*)?)?$/
+const OPEN =
+  /^\/(?:healthz|readyz|k8s\/liveness|k8s\/readiness|metrics|openapi\.json|docs(?:\/\*)?|console(?:\/[\w.-]*)?)?$/
 
 export interface GuardedRoute {
   readonly method: string
@@ -51,12 +58,15 @@ export function enforceAccess(
     if (access !== undefined) for (const one of [method].flat()) guarded.push({ method: one, url, access })
   })
   app.addHook('onRequest', async (request, reply) => {
-    const { access } = request.routeOptions.config
+    const { access, resource, openToPages } = request.routeOptions.config
     if (access === undefined) return // open, or no route at all
-    const bearer = bearerOf(request.headers.authorization)
-    const principal = await auth.authenticate(bearer, isLocal(request.raw))
+    const { accept, authorization } = request.headers
+    if (openToPages === true && accept?.includes('text/html') === true) return
+    const user = auth.basicUser?.(authorization)
+    const bearer = user === undefined ? bearerOf(authorization) : undefined
+    const principal = user ?? (await auth.authenticate(bearer, isLocal(request.raw)))
     request.principal = principal
-    authorize(principal, access, resourceOf(request, access))
+    authorize(principal, access, resource?.(request) ?? resourceOf(request, access))
     if (bearer !== undefined && asksForStream(request.raw)) endWithToken(auth, bearer, reply)
   })
   return guarded

@@ -3,7 +3,17 @@
  * It knows the shape of the file (sections, keys) but does not judge values.
  */
 import { readFileSync } from 'node:fs'
-import { LineCounter, isAlias, isMap, isScalar, parseDocument, type Document, type Node } from 'yaml'
+import {
+  LineCounter,
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isScalar,
+  parseDocument,
+  type Document,
+  type Node,
+} from 'yaml'
 import type { Environment, Setting } from './load.ts'
 import { configKeys, configSections } from './keys.ts'
 
@@ -77,26 +87,52 @@ class FileReader {
     if (configSections.includes(path)) {
       if (value !== null) this.#section(document, value, path)
     } else if (configKeys.some((known) => known.path === path)) {
-      this.#setting(path, offset, () => (value === null ? null : resolved(document, value)?.toJS(document)))
+      const read = (): unknown => (value === null ? null : resolved(document, value)?.toJS(document))
+      this.#setting(path, offset, read, (inner) => this.#lineAt(document, value, inner) ?? offset)
     } else {
       this.#problem(offsetOf(key), `${path}: unknown key; ${suggestion(path)}`)
     }
   }
 
-  #setting(path: string, offset: number, read: () => unknown): void {
-    const where = `${this.#shown}:${this.#lines.linePos(offset).line}`
+  #setting(
+    path: string,
+    offset: number,
+    read: () => unknown,
+    offsetAt: (inner: readonly PropertyKey[]) => number,
+  ): void {
+    const at = (position: number): string => `${this.#shown}:${this.#lines.linePos(position).line}`
+    const where = at(offset)
     try {
-      const raw = read()
-      const value = typeof raw === 'string' ? fillPlaceholders(raw, this.#env) : raw
-      this.#settings.push({ path, raw: value, where })
+      const whereIn = (inner: readonly PropertyKey[]): string => at(offsetAt(inner))
+      this.#settings.push({ path, raw: filled(read(), this.#env), where, whereIn })
     } catch (error) {
       this.#problems.push(`${where}: ${path}: ${(error as Error).message}`)
     }
   }
 
+  /** Where the innermost part of a list or section stands that is there. */
+  #lineAt(document: Document.Parsed, value: Node | null, inner: readonly PropertyKey[]): number | undefined {
+    let node: unknown = value
+    let offset: number | undefined
+    for (const step of inner) {
+      const within: unknown = isAlias(node) ? node.resolve(document) : node
+      node = isCollection(within) ? within.get(step, true) : undefined
+      if (isNode(node)) offset = offsetOf(node)
+    }
+    return offset
+  }
+
   #problem(offset: number, text: string): void {
     this.#problems.push(`${this.#shown}:${this.#lines.linePos(offset).line}: ${text}`)
   }
+}
+
+/** Placeholders filled in wherever there is text in it. */
+function filled(raw: unknown, env: Environment): unknown {
+  if (typeof raw === 'string') return fillPlaceholders(raw, env)
+  if (Array.isArray(raw)) return raw.map((item) => filled(item, env))
+  if (typeof raw !== 'object' || raw === null) return raw
+  return Object.fromEntries(Object.entries(raw).map(([name, value]) => [name, filled(value, env)]))
 }
 
 /**

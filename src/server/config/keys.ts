@@ -19,6 +19,8 @@ export interface ConfigKey {
   readonly write: string
   /** As one would write it in the file; absent for a key without default. */
   readonly defaultValue?: string | number | boolean
+  /** How a value looks in the file, for a key without default. */
+  readonly example?: string
   readonly secret: boolean
   /** Reads and checks one value. */
   readonly schema: z.ZodType

@@ -45,6 +45,16 @@ describe('precedence', () => {
       },
       store: { engine: 'sqlite', groupCommit: true },
       log: { level: 'info', format: 'auto' },
+      leases: {
+        stabilisationWindow: { ms: 300_000 },
+        ttl: { ms: 30_000 },
+        expectedBuildCount: 4,
+        maxLease: { ms: 21_600_000 },
+        coolDown: { ms: 0 },
+        anyRepository: false,
+      },
+      repositories: undefined,
+      auth: { basic: undefined },
       metrics: { enabled: true },
     })
     expect(new Set(entries.map((entry) => entry.where))).toEqual(new Set(['default']))
@@ -231,7 +241,7 @@ describe('problems', () => {
       'signalbox.yaml:1: port: unknown key; did you mean server.port?',
       'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, auth, insecure, shutdownGrace, requestTimeout, bodyLimitBytes',
       "signalbox.yaml:4: log: is not a section; write its keys below it, each as 'key: value'",
-      'signalbox.yaml:5: queues: unknown key; there are dataDir, server, store, log, metrics',
+      'signalbox.yaml:5: queues: unknown key; there are dataDir, repositories, server, store, log, leases, auth, metrics',
     ])
   })
 

@@ -6,6 +6,7 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { z } from 'zod'
 import { SignalboxError } from '../../kernel/error.ts'
 import { quoted } from '../quoted.ts'
 import type { FileContents } from './file.ts'
@@ -21,6 +22,8 @@ export interface Setting {
   readonly raw: unknown
   /** `signalbox.yaml:7`, `SIGNALBOX_SERVER_PORT` or `--port`. */
   readonly where: string
+  /** Where a part of a list or section stands, if that is known more exactly. */
+  readonly whereIn?: (path: readonly PropertyKey[]) => string
 }
 
 export interface ConfigSources {
@@ -55,7 +58,7 @@ const DEFAULT_FILE = 'signalbox.yaml'
 
 /** Variables that others of our commands read, and those that Kubernetes makes for a service named `signalbox`. */
 const OTHER_VARIABLES =
-  /^SIGNALBOX_(?:URL|TOKEN|CONFIG|FENCE|TURN|QUEUE|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)$/
+  /^SIGNALBOX_(?:URL|TOKEN|CONFIG|FENCE|TURN|QUEUE|BACKEND|QUEUE_TABLE|GCP_PROJECT|GCP_DATABASE|GUARD|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)$/
 
 /** @throws SignalboxError `config_invalid`, all problems in its message */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
@@ -74,7 +77,7 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     const key = keyAt(setting.path)
     const result = key.schema.safeParse(setting.raw)
     if (result.success) given.set(key.path, { ...setting, value: result.data })
-    else problems.push(problem(key, setting, result.error.issues[0]?.message ?? 'is not valid'))
+    else problems.push(...result.error.issues.map((issue) => partProblem(key, setting, issue)))
   }
 
   // Only values that stand on their own reach the rules that join several keys.
@@ -131,6 +134,20 @@ function unknownVariables(env: Environment): string[] {
 
 function problem(key: ConfigKey, setting: Setting, text: string): string {
   return `${setting.where}: ${key.path}: ${key.secret ? '(secret)' : quoted(setting.raw)} ${text}`
+}
+
+/** A problem with a value, or with a part of one that is a list or a section. */
+function partProblem(key: ConfigKey, setting: Setting, issue: z.core.$ZodIssue): string {
+  const { path, message } = issue
+  if (path.length === 0) return problem(key, setting, message)
+  const part = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('')
+  const value: unknown = path.reduce<unknown>(
+    (within, step) => (typeof within === 'object' && within !== null ? Reflect.get(within, step) : undefined),
+    setting.raw,
+  )
+  const named: unknown = issue.code === 'custom' ? issue.params?.['shown'] : undefined
+  const shown = key.secret ? '(secret)' : quoted(named ?? value)
+  return `${setting.whereIn?.(path) ?? setting.where}: ${key.path}${part}: ${shown} ${message}`
 }
 
 function keyAt(path: string): ConfigKey {

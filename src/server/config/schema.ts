@@ -5,6 +5,8 @@
  * To add a key: one line here, made by a reader of `values.ts`; then `node tools/generate-docs.ts`.
  */
 import { z } from 'zod'
+import { basicUsers, providerList } from './lease-values.ts'
+import { oidcIssuers } from './oidc-values.ts'
 import { choice, duration, host, integer, path, port, toggle, webAddress } from './values.ts'
 
 interface KeyFacts {
@@ -21,6 +23,7 @@ export const keyFacts = z.registry<KeyFacts>()
 
 const SECOND = 1_000
 const MIB = 1024 * 1024
+const DAY = 86_400 * SECOND
 
 const key = <S extends z.ZodType>(schema: S, meaning: string, facts: KeyFacts = {}): S => {
   const described = schema.describe(meaning)
@@ -61,6 +64,37 @@ const server = z.strictObject({
   bodyLimitBytes: key(integer(1_024, 64 * MIB).prefault(MIB), 'Largest request body.'),
 })
 
+const leases = z.strictObject({
+  stabilisationWindow: key(
+    duration({ ms: 0 }, { ms: DAY }).prefault('5m'),
+    'Merge-queue leases: how long no new request may have come before the highest is granted. The default of providers that do not set it.',
+    { flag: '--stabilisation-window' },
+  ),
+  ttl: key(
+    duration({ ms: SECOND }, { ms: DAY }).prefault('30s'),
+    'Merge-queue leases: a waiting request that was silent for longer is forgotten. The default of providers that do not set it.',
+    { flag: '--ttl' },
+  ),
+  expectedBuildCount: key(
+    integer(0, 100_000).prefault(4),
+    'Merge-queue leases: with this many requests the highest is granted without waiting for the window. The default of providers that do not set it.',
+    { flag: '--expected-build-count' },
+  ),
+  maxLease: key(
+    duration({ ms: SECOND }, { ms: 3_650 * DAY }).prefault('6h'),
+    'Merge-queue leases: a holder that has not released after this long is taken for dead. The default of providers that do not set it.',
+  ),
+  coolDown: key(
+    duration({ ms: 0 }, { ms: DAY }).prefault('0s'),
+    'Merge-queue leases: how long nobody is granted after a holder was taken for dead. The default of providers that do not set it.',
+  ),
+  anyRepository: key(
+    toggle().prefault(false),
+    'Merge-queue leases: make a provider, with the defaults, for every repository and base ref that asks.',
+    { flag: '--any-repository' },
+  ),
+})
+
 /** The whole configuration, strict: an unknown key is refused. */
 export const configSchema = z.strictObject({
   dataDir: key(
@@ -92,6 +126,24 @@ export const configSchema = z.strictObject({
       ),
     })
     .prefault({}),
+  leases: leases.prefault({}),
+  repositories: key(
+    providerList().optional(),
+    'Merge-queue leases: the providers, one for each repository and base ref.',
+  ),
+  auth: z
+    .strictObject({
+      basic: key(
+        basicUsers().optional(),
+        'Users who may use merge-queue leases, by name and password. With any, everybody must sign in.',
+        { secret: true },
+      ),
+      oidc: key(
+        oidcIssuers().optional(),
+        'Whose OIDC tokens are credentials, so that jobs of GitHub Actions need no secret: for each issuer the audience and the rules, of which the first that holds decides. With any, everybody must sign in.',
+      ),
+    })
+    .prefault({}),
   metrics: z
     .strictObject({ enabled: key(toggle().prefault(true), 'Serve Prometheus metrics under `/metrics`.') })
     .prefault({}),
@@ -100,7 +152,4 @@ export const configSchema = z.strictObject({
 /** The configuration in force: every key has a value. */
 export type Config = z.output<typeof configSchema>
 
-/** Does this address stay on this machine? A name other than `localhost` counts as not. */
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^127(?:\.\d{1,3}){3}$/.test(address)
-}
+export { isLoopback } from './loopback.ts'

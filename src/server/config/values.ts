@@ -16,6 +16,8 @@ interface ReaderFacts {
   readonly type: string
   /** What to write, as a phrase that follows "write": `a number from 0 to 65535`. */
   readonly write: string
+  /** What the documentation's example file shows for a key without default. */
+  readonly example?: string
 }
 
 const readers = z.registry<ReaderFacts>()
@@ -41,6 +43,45 @@ function reader<T>(facts: ReaderFacts, read: (raw: unknown) => T | undefined) {
     return z.NEVER
   })
   return schema.register(readers, facts)
+}
+
+/** A list or section that is one key: each problem inside names its own place. Text, from the environment, is JSON. */
+export const structure = <S extends z.ZodType>(facts: ReaderFacts, schema: S) =>
+  z
+    .unknown()
+    .transform((raw, context): z.output<S> => {
+      if (raw === null) return undefined as z.output<S> // a key with nothing behind it: not set
+      const result = schema.safeParse(parsedText(raw))
+      if (result.success) return result.data
+      for (const issue of result.error.issues) {
+        const inner = issue.code === 'custom' ? issue.message : structureProblem(issue, facts)
+        const params = issue.code === 'custom' ? issue.params : undefined
+        context.addIssue({ code: 'custom', path: [...issue.path], message: inner, params })
+      }
+      return z.NEVER
+    })
+    .register(readers, facts)
+
+/** A word of its own kind. @param accept is this text, trimmed, one? */
+export const named = (type: string, write: string, accept: (text: string) => boolean) =>
+  reader({ type, write }, (raw) => {
+    const text = typeof raw === 'number' ? String(raw) : textIn(raw)
+    return text !== undefined && accept(text) ? text : undefined
+  })
+
+function parsedText(raw: unknown): unknown {
+  if (typeof raw !== 'string') return raw
+  try {
+    return JSON.parse(raw) as unknown
+  } catch {
+    return raw
+  }
+}
+
+function structureProblem(issue: z.core.$ZodIssue, { type, write }: ReaderFacts): string {
+  if (issue.code === 'unrecognized_keys')
+    return `has the unknown key ${issue.keys.join(', ')}; write ${write}`
+  return `is not a ${type}; write ${write}`
 }
 
 const integerIn = (raw: unknown, min: number, max: number): number | undefined => {

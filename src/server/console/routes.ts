@@ -22,7 +22,8 @@ interface Asset {
   readonly etag: string
 }
 
-export function addConsoleRoutes(app: FastifyInstance, version: string): void {
+/** @param rootIsTaken somebody else answers `/` */
+export function addConsoleRoutes(app: FastifyInstance, version: string, rootIsTaken = false): void {
   const loaded = new Map<AssetName, Promise<Asset>>()
   const hidden = { schema: { hide: true } }
 
@@ -35,10 +36,11 @@ export function addConsoleRoutes(app: FastifyInstance, version: string): void {
     return reply.type(assets[name]).send(body)
   }
 
-  app.get('/', hidden, (request, reply) => {
+  const root = (request: FastifyRequest, reply: FastifyReply): unknown => {
     if (request.headers.accept?.includes('text/html') === true) return reply.redirect('/console')
     return { name: 'signalbox', version, console: '/console', docs: '/docs', openapi: '/openapi.json' }
-  })
+  }
+  if (!rootIsTaken) app.get('/', hidden, root)
   app.get('/console', hidden, (request, reply) => serve('index.html', request, reply))
   app.get('/console/', hidden, (request, reply) => serve('index.html', request, reply))
   for (const name of Object.keys(assets) as AssetName[]) {

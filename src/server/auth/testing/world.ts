@@ -11,7 +11,7 @@ import { configSchema } from '../../config/schema.ts'
 import { createLogger } from '../../logger.ts'
 import { OpenStreams } from '../../open-streams.ts'
 import type { CreateToken } from '../api.ts'
-import { createAuth, type Auth } from '../auth.ts'
+import { createAuth, type Auth, type AuthOptions } from '../auth.ts'
 import { authFace } from '../routes.ts'
 
 export const owner: Principal = { name: 'ann', kind: 'local', role: 'admin', scopes: [] }
@@ -27,12 +27,18 @@ export interface AuthWorld {
   readonly another: () => Auth
 }
 
-export function authWorld({ required = true }: { readonly required?: boolean } = {}): AuthWorld {
-  const clock = new ManualClock()
+export interface AuthWorldOptions {
+  readonly required?: boolean
+  readonly clock?: ManualClock
+  readonly oidc?: AuthOptions['oidc']
+}
+
+export function authWorld(options: AuthWorldOptions = {}): AuthWorld {
+  const { required = true, clock = new ManualClock(), oidc } = options
   const database = memoryDatabase({})
   const store = database.connect({ clock })
   const server = (on: MemoryStore): Auth =>
-    createAuth({ store: on, clock, random: seededRandom(1), required, ownerName: owner.name })
+    createAuth({ store: on, clock, random: seededRandom(1), required, ownerName: owner.name, oidc })
   const auth = server(store)
   let count = 0
   return {
@@ -56,8 +62,7 @@ export interface AppWorld extends AuthWorld {
 
 /** @param faces added to those of turns, tokens and audit; @param viaSocket do requests come through the owner's socket? */
 export async function appWorld(
-  options: {
-    readonly required?: boolean
+  options: AuthWorldOptions & {
     readonly faces?: readonly RouteFace[]
     readonly viaSocket?: boolean
   } = {},
