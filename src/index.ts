@@ -9,6 +9,8 @@
  * })
  */
 import { connect } from './cli/connect.ts'
+import type { ConnectOptions } from './cli/context.ts'
+import type { InputNames } from './cli/engine.ts'
 import { systemClock } from './kernel/clock.ts'
 import { systemRandom } from './kernel/id.ts'
 import { runTurn, type TurnContext } from './turns/run.ts'
@@ -23,20 +25,73 @@ export type { TurnContext } from './turns/run.ts'
 export type { Turn, TurnProgress } from './turns/session.ts'
 
 /** Which server: as for the CLI, `url`, else `dataDir`, else SIGNALBOX_URL, SIGNALBOX_DATA_DIR, ./data, 127.0.0.1:8080. */
-export interface WhereOptions {
+export interface AtServer {
+  readonly backend?: 'server'
   readonly url?: string
   readonly dataDir?: string
 }
+
+/** A DynamoDB table that this process works on without a server; region and credentials are the AWS SDK's. */
+export interface OnDynamodb {
+  readonly backend: 'aws' | 'dynamodb'
+  /** Default: SIGNALBOX_QUEUE_TABLE, `github-actions-dynamo-q-queue`. */
+  readonly table?: string
+  /**
+   * Wait for jobs of the dynamo-q tool on the same table, and hold them back. Default: SIGNALBOX_GUARD, true; false
+   * saves 5 s on an idle queue when there are no such jobs.
+   */
+  readonly guard?: boolean
+}
+
+/** A Firestore collection that this process works on without a server, with the Application Default Credentials. */
+export interface OnFirestore {
+  readonly backend: 'gcp' | 'firestore'
+  /** The collection. Default: SIGNALBOX_QUEUE_TABLE, `github-actions-dynamo-q-queue`. */
+  readonly table?: string
+  /** Default: SIGNALBOX_GCP_PROJECT, GCP_PROJECT, GOOGLE_CLOUD_PROJECT. */
+  readonly project?: string
+  /** Default: SIGNALBOX_GCP_DATABASE, `github-dynamoq`. */
+  readonly database?: string
+  /** As for DynamoDB. */
+  readonly guard?: boolean
+}
+
+/** Where turns are taken. Without a `backend`, SIGNALBOX_BACKEND decides, else it is a server. */
+export type WhereOptions = AtServer | OnDynamodb | OnFirestore
 
 export type TurnOptions = Omit<OpenTurnOptions, 'api' | 'clock' | 'random'> & WhereOptions
 
 /** A turn that is held; `release` also ends the connection. */
 export type HeldTurn = Turn & AsyncDisposable
 
+/** What messages call the inputs. */
+const names: InputNames = {
+  url: 'url',
+  dataDir: 'dataDir',
+  backend: 'backend',
+  queueTable: 'table',
+  gcpProject: 'project',
+  gcpDatabase: 'database',
+  firestoreDatabase: 'database',
+  guard: 'guard',
+}
+
+/** All that the variants of `WhereOptions` have, for callers without type checks too. */
+type AnyWhere = Omit<AtServer & OnDynamodb & OnFirestore, 'backend'> & { readonly backend?: string }
+
 async function open(options: TurnOptions): Promise<{ options: OpenTurnOptions; close(): Promise<void> }> {
-  const { url, dataDir, ...rest } = options
-  const where = { ...(url === undefined ? {} : { url }), ...(dataDir === undefined ? {} : { dataDir }) }
-  const facts = { env: process.env, clock: systemClock, random: systemRandom } // oxlint-disable-line no-restricted-properties -- the library's edge
+  const { backend, url, dataDir, table, project, database, guard, ...rest } = options as AnyWhere &
+    Omit<OpenTurnOptions, 'api' | 'clock' | 'random'>
+  const where: ConnectOptions = {
+    backend,
+    url,
+    dataDir,
+    queueTable: table,
+    gcpProject: project,
+    gcpDatabase: database,
+    guard: guard === undefined ? undefined : guard ? 'on' : 'off',
+  }
+  const facts = { env: process.env, clock: systemClock, random: systemRandom, names } // oxlint-disable-line no-restricted-properties -- the library's edge
   const connection = await connect(where, facts)
   const ready = { ...rest, api: connection.turns, clock: systemClock, random: systemRandom }
   return { options: ready, close: () => connection.close() }
@@ -45,6 +100,8 @@ async function open(options: TurnOptions): Promise<{ options: OpenTurnOptions; c
 export const turns = {
   /**
    * Runs `work` while holding a turn: joins, waits, runs, releases, also when `work` throws.
+   * @example
+   * await turns.run({ queue: 'deploy', backend: 'aws', table: 'deploys' }, ({ fence, signal }) => deploy({ fence, signal }))
    * @throws what `work` throws; SignalboxError `turn_lost`, `wait_timeout`, `unavailable`, `conflict`, …
    */
   async run<T>(options: TurnOptions, work: (context: TurnContext) => Promise<T> | T): Promise<T> {

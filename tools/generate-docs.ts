@@ -66,11 +66,11 @@ ${table(
 function exampleFile(): string {
   let section = ''
   let text = ''
-  for (const { path, defaultValue } of configKeys) {
+  for (const { path, defaultValue, example = 'https://signalbox.example.org' } of configKeys) {
     const [first = '', second] = path.split('.')
     if (second !== undefined && first !== section) text += `${first}:\n`
     section = second === undefined ? '' : first
-    const line = `${second ?? first}: ${String(defaultValue ?? 'https://signalbox.example.org')}`
+    const line = `${second ?? first}: ${String(defaultValue ?? example)}`
     text += `${second === undefined ? '' : '  '}${defaultValue === undefined ? '# ' : ''}${line}\n`
   }
   return text

@@ -44,7 +44,7 @@ async function serve(name: string, at?: string): Promise<{ url: string; port: nu
   const tokens: unknown[] = []
   const server = http.createServer((request, response) => {
     tokens.push(request.headers.authorization)
-    const queue = { queue: name, permits: 1, state: 'open', holding: 0, waiting: 0, waitingExact: true }
+    const queue = { queue: name, permits: 1, state: 'open', holding: 0, waiting: 0 }
     const health = { status: 'ok', name: 'signalbox', version: '0.1.0' }
     response.end(JSON.stringify(request.url === '/healthz' ? health : { queues: [queue] }))
   })
@@ -175,6 +175,66 @@ describe('which server a command talks to', () => {
     await listen(other)
     const { port } = other.address() as { port: number }
     await expect(attach({}, {}, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'unavailable' })
+  })
+})
+
+describe('or which engine', () => {
+  test('a server that was named goes before an engine in the environment', async () => {
+    const { url } = await serve('named')
+    expect(await whoAnswers(await attach({ url }, { SIGNALBOX_BACKEND: 'aws' }))).toBe('named')
+    await serve('owner', ownerSocketPath(dataDir('mine')))
+    expect(await whoAnswers(await attach({ dataDir: 'mine' }, { SIGNALBOX_BACKEND: 'gcp' }))).toBe('owner')
+    const byFlag = await attach({ backend: 'server' }, { SIGNALBOX_BACKEND: 'aws', SIGNALBOX_URL: url })
+    expect(await whoAnswers(byFlag)).toBe('named')
+  })
+
+  test('an engine that was chosen goes before every server that could be found', async () => {
+    const { url, port } = await serve('found')
+    await serve('owner', ownerSocketPath(dataDir('data')))
+    const fallback = { host: '127.0.0.1', port }
+    const env = { SIGNALBOX_URL: url, SIGNALBOX_DATA_DIR: 'data', AWS_REGION: 'eu-west-1' }
+    for (const connection of [
+      await attach({ backend: 'aws' }, env, fallback),
+      await attach({}, { ...env, SIGNALBOX_BACKEND: 'dynamodb' }, fallback),
+    ]) {
+      expect(connection.describe).toBe('DynamoDB table github-actions-dynamo-q-queue (eu-west-1)')
+      expect([connection.store?.limits.keys, connection.server]).toEqual(['decimal', undefined])
+    }
+  })
+})
+
+describe('what turn doctor asks', () => {
+  test('how the server was found, and what it says to everybody', async () => {
+    const { url } = await serve('a')
+    const { settings, server } = await attach({ url }, { SIGNALBOX_TOKEN: 'secret' })
+    expect(settings).toEqual([
+      { name: 'server', value: url, from: '--url' },
+      { name: 'token', value: '********', from: 'SIGNALBOX_TOKEN' },
+    ])
+    expect(await server?.hello()).toMatchObject({ version: '0.1.0', now: expect.any(Number) as number })
+    const socket = ownerSocketPath(dataDir('owned'))
+    await serve('owner', socket)
+    const owner = await attach({}, { SIGNALBOX_DATA_DIR: 'owned' })
+    expect(owner.settings).toEqual([
+      { name: 'owner of', value: join(dir, 'owned'), from: 'SIGNALBOX_DATA_DIR' },
+    ])
+    expect(await owner.server?.hello()).toMatchObject({ version: '0.1.0' })
+  })
+
+  test('somebody else at the address, and nobody, are told apart', async () => {
+    const other = http.createServer((_, response) => response.end('hello'))
+    await listen(other)
+    const { port } = other.address() as { port: number }
+    const { server } = await attach({ url: `http://127.0.0.1:${port}/prefix/` })
+    await expect(server?.hello()).rejects.toMatchObject({
+      code: 'unavailable',
+      message: `what answers at http://127.0.0.1:${port}/prefix is not Signalbox (status 200); check the address`,
+    })
+    const away = await attach({ url: 'http://127.0.0.1:1' })
+    await expect(away.server?.hello()).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringMatching(/cannot connect \(ECONNREFUSED\)/) as string,
+    })
   })
 })
 

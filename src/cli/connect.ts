@@ -1,5 +1,5 @@
 /**
- * Which server a command talks to, one rule for all:
+ * What a command talks to, one rule for all: the cloud engine that was chosen (`engine.ts`), else a server:
  *
  * 1. `--url`; 2. `--data-dir`; 3. `SIGNALBOX_URL`; 4. `SIGNALBOX_DATA_DIR`; 5. `./data`; 6. http://127.0.0.1:8080.
  *
@@ -16,7 +16,8 @@ import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import { ownerSocketPath } from '../server/listen.ts'
 import { describePortOwner, findPortOwner } from '../server/port-owner.ts'
-import type { Connection, ConnectOptions } from './context.ts'
+import type { Connection, ConnectOptions, ServerFace, Setting } from './context.ts'
+import { chooseEngine, flagNames, type InputNames } from './engine.ts'
 
 export interface ConnectFacts {
   /** What relative paths start from; default: this process's directory. */
@@ -24,6 +25,8 @@ export interface ConnectFacts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly random: Random
+  /** What messages call the inputs; default: as the CLI's flags. */
+  readonly names?: InputNames
   /** Where a server is looked for last; default 127.0.0.1:8080. */
   readonly fallback?: { readonly host: string; readonly port: number }
 }
@@ -32,6 +35,8 @@ export interface ConnectFacts {
 export interface ConnectedClient {
   readonly client: Client
   readonly describe: string
+  readonly settings: readonly Setting[]
+  readonly hello: ServerFace['hello']
 }
 
 const FALLBACK = { host: '127.0.0.1', port: 8080 }
@@ -40,31 +45,39 @@ const RESTART_MS = 2_000
 const RETRY_MS = 100
 
 /**
- * Connects by the rule above. Only sockets and the default address are tried here; a URL is used as it is.
+ * Connects by the rule above. Of servers only sockets and the default address are tried here; a URL is used as it is.
  *
- * @throws SignalboxError `unavailable` when there is no server, with how to start one; `invalid_argument` for a URL or token
- *   that cannot work; `permission_denied` for another user's data directory
+ * @throws SignalboxError `unavailable` when there is no server, with how to start one; `invalid_argument` for a URL, token
+ *   or engine that cannot work; `permission_denied` for another user's data directory; what `openEngine` throws
  */
 export async function connect(options: ConnectOptions, facts: ConnectFacts): Promise<Connection> {
-  const { client, describe } = await connectClient(options, facts)
-  return { turns: client.turns, describe, close: () => client.close() }
+  const choice = chooseEngine(options, facts.env, facts.names)
+  if (choice.backend !== 'server') return (await import('./open-engine.ts')).openEngine(choice, facts)
+  const { client, describe, settings, hello } = await connectClient(options, facts)
+  const server = { hello, access: client.access }
+  return { turns: client.turns, describe, settings, server, close: () => client.close() }
 }
 
-/** As `connect`, with everything that a server offers. */
+/** A server, whatever SIGNALBOX_BACKEND says, with everything that it offers. */
 export async function connectClient(options: ConnectOptions, facts: ConnectFacts): Promise<ConnectedClient> {
   const { env } = facts
   if (options.url !== undefined && options.dataDir !== undefined) {
-    throw new SignalboxError('invalid_argument', '--url and --data-dir: give one of them, not both')
+    const { url, dataDir } = facts.names ?? flagNames
+    throw new SignalboxError('invalid_argument', `${url} and ${dataDir}: give one of them, not both`)
   }
   const url = options.url ?? (options.dataDir === undefined ? given(env['SIGNALBOX_URL']) : undefined)
-  if (url !== undefined) return open({ url }, url, facts)
+  if (url !== undefined) {
+    const from = writtenOr('url', 'SIGNALBOX_URL', options, facts)
+    return open({ url }, { name: 'server', value: url, from }, facts)
+  }
 
   const named = options.dataDir ?? given(env['SIGNALBOX_DATA_DIR'])
   const dataDir = resolve(facts.cwd ?? '.', named ?? 'data')
   const socketPath = ownerSocketPath(dataDir)
   if (dirname(socketPath) !== dataDir) refuseForeignSocket(socketPath)
   if (await answers(socketPath, facts.clock)) {
-    return open({ socketPath }, `the server that owns ${dataDir}`, facts)
+    const from = named === undefined ? 'default' : writtenOr('dataDir', 'SIGNALBOX_DATA_DIR', options, facts)
+    return open({ socketPath }, { name: 'owner of', value: dataDir, from }, facts)
   }
   if (named !== undefined) {
     throw new SignalboxError(
@@ -75,7 +88,9 @@ export async function connectClient(options: ConnectOptions, facts: ConnectFacts
   const { host, port } = facts.fallback ?? FALLBACK
   const owner = await findPortOwner(host, port)
   const address = `http://${host}:${port}`
-  if (owner.signalbox !== undefined) return open({ url: address }, address, facts)
+  if (owner.signalbox !== undefined) {
+    return open({ url: address }, { name: 'server', value: address, from: 'default' }, facts)
+  }
   const taken = owner.pid === undefined ? '' : ` (at ${address} answers ${describePortOwner(owner)})`
   throw new SignalboxError(
     'unavailable',
@@ -85,12 +100,31 @@ export async function connectClient(options: ConnectOptions, facts: ConnectFacts
 
 function open(
   where: Pick<ClientOptions, 'url' | 'socketPath'>,
-  describe: string,
+  server: Setting,
   { env, clock, random }: ConnectFacts,
 ): ConnectedClient {
   const token = given(env['SIGNALBOX_TOKEN'])
   const client = createClient({ ...where, clock, random, ...(token === undefined ? {} : { token }) })
-  return { client, describe }
+  const settings = [
+    server,
+    ...(token === undefined ? [] : [{ name: 'token', value: '********', from: 'SIGNALBOX_TOKEN' }]),
+  ]
+  return {
+    client,
+    describe: where.socketPath === undefined ? server.value : `the server that owns ${server.value}`,
+    settings,
+    hello: async () => (await import('./hello.ts')).hello(where, clock),
+  }
+}
+
+/** Where an input that is in force came from. */
+function writtenOr(
+  input: 'url' | 'dataDir',
+  variable: string,
+  options: ConnectOptions,
+  { names = flagNames }: ConnectFacts,
+): string {
+  return options[input] === undefined ? variable : names[input]
 }
 
 /** An empty variable counts as none, as in most shells' scripts. */

@@ -5,23 +5,65 @@
  * A command throws a `SignalboxError` for a failure of its own, and the program prints it (`output.ts`); an exit code that
  * is not a failure's, such as that of a command it ran, goes to `setExitCode`.
  */
+import type { AccessApi } from '../client/access.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
+import type { Store } from '../ports/store.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 
-/** What flags say about where the server is. */
+/** What flags say about where turns are taken: at a server, or on a cloud engine (`engine.ts` has the rule). */
 export interface ConnectOptions {
   /** `--url` */
   readonly url?: string | undefined
   /** `--data-dir` */
   readonly dataDir?: string | undefined
+  /** `--backend` */
+  readonly backend?: string | undefined
+  /** `--queue-table`: the DynamoDB table or Firestore collection. */
+  readonly queueTable?: string | undefined
+  /** `--gcp-project` */
+  readonly gcpProject?: string | undefined
+  /** `--gcp-database` */
+  readonly gcpDatabase?: string | undefined
+  /** `--firestore-database`, the same as `--gcp-database`. */
+  readonly firestoreDatabase?: string | undefined
+  /** `--guard`: `on` or `off`. */
+  readonly guard?: string | undefined
+}
+
+/** A value in force, and where it came from: a flag, a variable, `default`. */
+export interface Setting {
+  readonly name: string
+  readonly value: string
+  readonly from: string
 }
 
 export interface Connection {
   readonly turns: TurnsApi & TurnsOperations
-  /** For people: which server this is. */
+  /** For people: which server or engine this is. */
   readonly describe: string
+  /** How that was decided, for `turn doctor`. */
+  readonly settings?: readonly Setting[]
+  /** The engine itself, where this process works on one without a server. */
+  readonly store?: Store
+  /** What `turn doctor` asks a server beside turns. */
+  readonly server?: ServerFace
   close(): Promise<void>
+}
+
+export interface ServerFace {
+  /** @throws SignalboxError `unavailable` when nobody answers, or somebody else */
+  hello(): Promise<Hello>
+  readonly access: Pick<AccessApi, 'listTokens'>
+}
+
+/** What a server says to everybody. */
+export interface Hello {
+  readonly version: string
+  /** The version of this side. */
+  readonly ownVersion: string
+  /** What its clock says, to the second. */
+  readonly now: number | undefined
 }
 
 /** Where text goes: standard output or error. */
@@ -33,7 +75,7 @@ export interface Output {
 }
 
 export interface CliContext {
-  /** @throws SignalboxError `unavailable` with how to start a server, `invalid_argument` */
+  /** @throws SignalboxError `unavailable` with how to start a server, `invalid_argument`; what a cloud engine refuses with */
   connect(options: ConnectOptions): Promise<Connection>
   readonly stdout: Output
   readonly stderr: Output

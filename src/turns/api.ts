@@ -177,8 +177,7 @@ export const queueSummary = z.object({
   permits: z.number().int(),
   state: z.enum(['open', 'paused', 'draining']),
   holding: z.number().int(),
-  waiting: z.number().int().describe('Exact up to 1000.'),
-  waitingExact: z.boolean(),
+  waiting: z.number().int(),
 })
 export type QueueSummary = z.infer<typeof queueSummary>
 

@@ -5,7 +5,7 @@ import { printError } from '../cli/output.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ManualClock } from '../kernel/manual-clock.ts'
-import { defaultLabels, labelName } from './cli/labels.ts'
+import { actorName, defaultLabels, labelName } from './cli/labels.ts'
 import type { EndSignal } from './cli/signals.ts'
 import { waitingLine } from './cli/waiting-line.ts'
 import { turnCommands } from './cli.ts'
@@ -561,7 +561,7 @@ describe('turn run: reports', () => {
     expect(stderr.lines.slice(2)).toEqual([
       'deploy: scripted unavailable; still trying for 0ms',
       expect.stringMatching(/^deploy: scripted unavailable; still trying for 3\ds$/),
-      'deploy: the server is back',
+      'deploy: reachable again',
       expect.stringContaining('position 2'),
     ])
   })
@@ -576,7 +576,7 @@ describe('turn run: reports', () => {
     expect(stderr.lines.slice(2)).toEqual([
       'deploy: scripted unavailable; the turn is safe for another 26s',
       'deploy: scripted unavailable; the turn is safe for another 16s',
-      'deploy: the server is back, the turn is kept',
+      'deploy: reachable again, the turn is kept',
     ])
   })
 })
@@ -637,7 +637,7 @@ describe('turn list and turn show', () => {
   })
 
   test('list reads page after page, up to the limit', async () => {
-    const summary = { permits: 1, state: 'open', holding: 0, waiting: 0, waitingExact: true } as const
+    const summary = { permits: 1, state: 'open', holding: 0, waiting: 0 } as const
     const asked: unknown[] = []
     api.list = async (options) => {
       asked.push(options)
@@ -726,32 +726,68 @@ describe('turn list and turn show', () => {
   test.each([
     [
       ['pause', 'deploy', '--reason', 'freeze'],
-      ['setState', 'deploy', 'paused', { reason: 'freeze' }],
+      ['setState', 'deploy', 'paused', { by: 'ann', reason: 'freeze' }],
     ],
     [
       ['drain', 'deploy', '--reason', 'move'],
-      ['setState', 'deploy', 'draining', { reason: 'move' }],
+      ['setState', 'deploy', 'draining', { by: 'ann', reason: 'move' }],
     ],
     [
       ['resume', 'deploy'],
-      ['setState', 'deploy', 'open', { reason: 'resume' }],
+      ['setState', 'deploy', 'open', { by: 'ann', reason: 'resume' }],
     ],
     [
       ['set-permits', 'deploy', '3', '--reason', 'more'],
-      ['setPermits', 'deploy', 3, { reason: 'more' }],
+      ['setPermits', 'deploy', 3, { by: 'ann', reason: 'more' }],
     ],
     [
       ['evict', 'deploy', 'ef56', '--reason', 'stuck'],
-      ['evict', 'deploy', 'ef56ab78cd', { reason: 'stuck', force: false }],
+      ['evict', 'deploy', 'ef56ab78cd', { by: 'ann', reason: 'stuck', force: false }],
     ],
     [
       ['evict', 'deploy', 'ab12cd34ef', '--reason', 'now', '--force'],
-      ['evict', 'deploy', 'ab12cd34ef', { reason: 'now', force: true }],
+      ['evict', 'deploy', 'ab12cd34ef', { by: 'ann', reason: 'now', force: true }],
     ],
   ])('%j does what it says', async (words, act) => {
+    Object.assign(env, { GITHUB_ACTIONS: 'true', GITHUB_ACTOR: 'ann' })
     expect(await signalbox(...words)).toBe(0)
     expect(api.acts).toEqual([act])
     expect(stdout.text).toMatch(/^deploy: [^\n]+\n$/)
+  })
+
+  test('outside of a workflow it is the user of this machine who acts', () => {
+    expect(actorName({})).toMatch(/^[^@]+@[^@]+$/)
+  })
+})
+
+describe('where turns are taken', () => {
+  test.each([
+    ['list'],
+    ['show', 'deploy'],
+    ['pause', 'deploy', '--reason', 'why'],
+    ['resume', 'deploy'],
+    ['drain', 'deploy', '--reason', 'why'],
+    ['evict', 'deploy', 'ab12cd34ef', '--reason', 'why'],
+    ['set-permits', 'deploy', '2', '--reason', 'why'],
+    ['history', 'deploy'],
+    ['run', 'deploy'],
+    ['doctor'],
+  ])('%s takes the flags of the engines', async (...words) => {
+    connectError = new SignalboxError('unavailable', 'away')
+    const gcp = ['--backend', 'gcp', '--queue-table', 'q', '--gcp-project', 'p', '--gcp-database', 'base']
+    const all = [...gcp, '--firestore-database', 'base', '--guard', 'off']
+    const command = words[0] === 'run' ? ['--', 'make'] : []
+    expect(await signalbox(...words, ...all, ...command)).toBe(69)
+    expect(connections).toMatchObject([
+      {
+        backend: 'gcp',
+        queueTable: 'q',
+        gcpProject: 'p',
+        gcpDatabase: 'base',
+        firestoreDatabase: 'base',
+        guard: 'off',
+      },
+    ])
   })
 })
 

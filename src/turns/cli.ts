@@ -5,22 +5,19 @@
  * error; failures are thrown and printed by the program as one line with the exit code of their error code.
  */
 import { Command, Option } from 'commander'
-import type { CliContext, Connection } from '../cli/context.ts'
+import type { CliContext, Connection, ConnectOptions } from '../cli/context.ts'
 import { agentCommand } from './cli/agent.ts'
 import { showQueue, listQueues } from './cli/list.ts'
-import { defaultLabels } from './cli/labels.ts'
+import { actorName, defaultLabels } from './cli/labels.ts'
 import { operatorCommands } from './cli/operate.ts'
+import type { DoctorFlags } from './cli/doctor.ts'
 import { queueArgument, runRequest, wholeNumber, type RunFlags } from './cli/run-request.ts'
 import { runWithTurn, type RunParts } from './cli/run.ts'
 import { processSignals } from './cli/signals.ts'
+import { whereOptions } from './cli/where.ts'
 import { supervise } from './supervisor/supervise.ts'
 
-interface Where {
-  readonly url?: string
-  readonly dataDir?: string
-}
-
-interface ViewFlags extends Where {
+interface ViewFlags extends ConnectOptions {
   readonly limit?: string
   readonly json?: true
 }
@@ -63,8 +60,10 @@ export function turnCommands(
     (name) => viewCommand(turn.command(name)),
     (flags, use) =>
       connected(context, flags, async ({ turns }) => void context.stdout.write(await use(turns))),
+    actorName(context.env),
   )
   turn.addCommand(agentCommand(context))
+  doctorCommand(turn, context, parts)
   return turn
 }
 
@@ -93,8 +92,8 @@ function runCommand(turn: Command, context: CliContext, parts: RunParts): void {
     .option('--label <key=value>', 'shown to others; may be given again', collect, [])
     .option('--json', 'report as lines of JSON on standard error')
     .option('--quiet', 'report nothing but failures')
-  connectOptions(command).addHelpText('after', RUN_HELP)
-  command.action(async (queue: string, words: string[], flags: RunFlags & Where) => {
+  whereOptions(command).addHelpText('after', RUN_HELP)
+  command.action(async (queue: string, words: string[], flags: RunFlags & ConnectOptions) => {
     const request = runRequest(queue, words, flags, defaultLabels(context.env))
     context.setExitCode(await runWithTurn(request, { ...parts, context, where: flags }))
   })
@@ -111,17 +110,24 @@ Example: signalbox turn run deploy --wait-timeout 30m -- make deploy
 `
 
 function viewCommand(command: Command): Command {
-  return connectOptions(command.option('--json', 'print JSON'))
+  return whereOptions(command.option('--json', 'print JSON'))
 }
 
-function connectOptions(command: Command): Command {
-  return command
-    .option('--url <url>', 'the server (default: SIGNALBOX_URL)')
-    .option(
-      '--data-dir <directory>',
-      'attach to the server that owns this directory (default: SIGNALBOX_DATA_DIR, ./data)',
-    )
+function doctorCommand(turn: Command, context: CliContext, { listen }: RunParts): void {
+  viewCommand(turn.command('doctor').description('Check that turns can be taken here, step by step'))
+    .option('--queue <queue>', 'look at this queue too: jobs of the dynamo-q tool, the scope of the token')
+    .addHelpText('after', DOCTOR_HELP)
+    .action(async (flags: DoctorFlags) => {
+      const { doctor } = await import('./cli/doctor.ts')
+      context.setExitCode(await doctor(flags, { ...context, listen }))
+    })
 }
+
+const DOCTOR_HELP = `
+What it writes to an engine is a partition of its own, which it deletes again.
+
+Exit code: 0 nothing failed (there may be warnings); else that of the first failure, see docs/errors.md.
+`
 
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value]
@@ -129,7 +135,7 @@ function collect(value: string, before: readonly string[]): string[] {
 
 async function connected(
   context: CliContext,
-  where: Where,
+  where: ConnectOptions,
   use: (connection: Connection) => Promise<void>,
 ): Promise<void> {
   const connection = await context.connect(where)

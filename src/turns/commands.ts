@@ -7,7 +7,7 @@ import type { Random } from '../kernel/id.ts'
 import { auditChange, type AuditEntry } from '../ports/audit.ts'
 import type { EvictView, LeaveView } from './api.ts'
 import type { Observer, Suspect } from './observer.ts'
-import type { Control, Member } from './records.ts'
+import type { Control, Member, Posted } from './records.ts'
 import type { Transition } from './rules.ts'
 import type { JoinCommand, Standing } from './queue-state.ts'
 import { beatInterval } from './timing.ts'
@@ -61,6 +61,8 @@ export type Applied =
   | { readonly kind: 'changed'; readonly changed: boolean }
   | { readonly kind: 'removed'; readonly id: string; readonly outcome: EvictView['outcome'] }
   | { readonly kind: 'refused'; readonly error: SignalboxError }
+  /** What was read before it no longer fits together: read again. */
+  | { readonly kind: 'stale' }
 
 export interface ApplyContext {
   readonly queue: string
@@ -70,6 +72,10 @@ export interface ApplyContext {
   /** The store's time, for notes and the audit log. */
   readonly now: number
   readonly random: Random
+  /** Joins in the inbox, by key; read only if one of them is to be given its ticket. */
+  readonly posted: ReadonlyMap<string, Posted>
+  /** Whether the commit takes another command's changes. */
+  readonly fits: () => boolean
 }
 
 /** Applies one command. A refusal changes nothing. */
@@ -149,11 +155,13 @@ function applyWait(
       t.beat(standing.grant)
       break
     case 'waiting': {
-      const since = context.observer.since(standing.entry.ticket)
-      if (since === undefined || context.at - since >= beatInterval(standing.entry.ttlMs) / 2)
+      const beatAt = context.observer.wroteAt(standing.entry.ticket)
+      if (beatAt === undefined || context.at - beatAt >= beatInterval(standing.entry.ttlMs) / 2)
         t.beat(standing.entry)
       break
     }
+    case 'posted':
+      return applyPosted(t, id, wait, standing, context)
     case 'evicted':
       return { kind: 'member', id, standing: { state: 'waiting', entry: t.reinstate(standing.member) }, wait }
     case 'ending':
@@ -162,6 +170,38 @@ function applyWait(
       break
   }
   return { kind: 'member', id, standing, wait }
+}
+
+/** Gives a posted join its ticket, and with it as many others as fit into the commit. */
+function applyPosted(
+  t: Transition,
+  id: string,
+  wait: WaitOptions,
+  standing: Standing & { state: 'posted' },
+  { posted, fits }: ApplyContext,
+): Applied {
+  const own = posted.get(standing.key)
+  if (own === undefined) return { kind: 'stale' }
+  try {
+    const entry = t.enlist(standing.key, own)
+    for (const [key, other] of posted) {
+      if (key !== standing.key && fits()) enlistOther(t, key, other)
+    }
+    return { kind: 'member', id, standing: { state: 'waiting', entry }, wait, happened: 'joined' }
+  } catch (error) {
+    if (!(error instanceof SignalboxError)) throw error
+    t.leave(id, standing, undefined, undefined)
+    return { kind: 'refused', error }
+  }
+}
+
+/** A refusal is told to the one it concerns, by its own request. */
+function enlistOther(t: Transition, key: string, other: Posted): void {
+  try {
+    t.enlist(key, other)
+  } catch (error) {
+    if (!(error instanceof SignalboxError)) throw error
+  }
 }
 
 function applySet(t: Transition, { to, act }: Command & { kind: 'set' }, context: ApplyContext): Applied {

@@ -4,7 +4,21 @@
  *
  * Invariants: entries stand in line order; the window is a prefix of them; `complete` says that nobody stands behind them.
  */
-import { compareInLine, type Entry } from './records.ts'
+import { compareInLine, type Control, type Entry } from './records.ts'
+
+const MAX_WINDOW = 64
+
+type Sizes = Pick<Control, 'permits' | 'evictions'>
+
+/** How many the window is to hold: one more than there are permits, doubled by each eviction since the last grant. */
+export function windowSize({ permits, evictions }: Sizes): number {
+  return Math.max(permits + 1, Math.min(MAX_WINDOW, (permits + 1) * 2 ** Math.min(evictions, 6)))
+}
+
+/** What a window never exceeds, whoever steps into it. */
+export function longestWindow({ permits }: Sizes): number {
+  return Math.max(MAX_WINDOW, permits + 1)
+}
 
 export class Line {
   readonly #entries: Entry[]

@@ -25,10 +25,13 @@ interface Seen {
   /** Undefined: not looked at yet. */
   beat: Version | null | undefined
   since: number
+  /** When this process last beat for it. */
+  wroteAt?: number
 }
 
 export class Observer {
   readonly #seen = new Map<number, Seen>()
+  #shown = new Set<number>()
 
   /** Who must beat now, as an answer at `at` (monotonic ms) showed. Others are dropped. */
   watch(members: readonly Watched[], at: number): void {
@@ -46,6 +49,7 @@ export class Observer {
 
   /** Members whose beat record a complete look at `at` did not show, `shown` being all it did. */
   missed(shown: ReadonlySet<number>, at: number): void {
+    this.#shown = new Set(shown)
     for (const ticket of this.#seen.keys()) if (!shown.has(ticket)) this.saw(ticket, null, at)
   }
 
@@ -57,9 +61,27 @@ export class Observer {
     seen.since = at
   }
 
+  /** This process has put that beat record itself. */
+  wrote(ticket: number, beat: Version, at: number): void {
+    this.#shown.add(ticket)
+    this.saw(ticket, beat, at)
+    const seen = this.#seen.get(ticket)
+    if (seen !== undefined) seen.wroteAt = at
+  }
+
   /** This observer was stalled: the silence of those whose margin is shorter than that does not count yet. */
   restart(stalledMs: number, at: number): void {
     for (const seen of this.#seen.values()) if (stalledMs > safetyMargin(seen.watched.ttlMs)) seen.since = at
+  }
+
+  /** This process has deleted that beat record. */
+  deleted(ticket: number): void {
+    this.#shown.delete(ticket)
+  }
+
+  /** As far as is known there is a beat record of this ticket, whether anybody must beat there or not. */
+  isShown(ticket: number): boolean {
+    return this.#shown.has(ticket)
   }
 
   /** Looked for, and not there. */
@@ -67,9 +89,9 @@ export class Observer {
     return this.#seen.get(ticket)?.beat === null
   }
 
-  /** When (monotonic ms) the member's present beat was first seen; undefined when not watched. */
-  since(ticket: number): number | undefined {
-    return this.#seen.get(ticket)?.since
+  /** When (monotonic ms) this process last beat for the member; undefined: not since it is watched. */
+  wroteAt(ticket: number): number | undefined {
+    return this.#seen.get(ticket)?.wroteAt
   }
 
   /** When the next member could become suspect; undefined when nobody must beat. */

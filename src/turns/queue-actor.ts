@@ -8,18 +8,21 @@
  * the control record's version decides between them.
  */
 import { backoffDelay } from '../kernel/backoff.ts'
-import { sleep, type Clock, type Timer } from '../kernel/clock.ts'
+import { sleep, type Clock } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { Change, Store, Version } from '../ports/store.ts'
 import type { EvictView, LeaveView, MemberView } from './api.ts'
 import { apply, type Applied, type Command, type MemberFacts } from './commands.ts'
+import { postJoin } from './inbox.ts'
 import { Observer } from './observer.ts'
+import { QueueReader } from './queue-reader.ts'
+import { QueueWatch } from './queue-watch.ts'
 import { ReadyWaiters, type ReadyWaiter } from './ready-waiters.ts'
-import { controlKey, type Grant } from './records.ts'
+import { controlKey, type Grant, type Posted } from './records.ts'
 import { Transition } from './rules.ts'
-import type { QueueState, Standing } from './queue-state.ts'
-import { loadBeats, loadFacts, loadState, trimLine, watchState } from './state-loader.ts'
+import type { Standing } from './queue-state.ts'
+import { trimLine, watchState } from './state-loader.ts'
 import { memberView } from './views.ts'
 
 export type TurnEvent = { readonly queue: string } & (
@@ -32,6 +35,8 @@ export interface ActorContext {
   readonly store: Store
   readonly clock: Clock
   readonly random: Random
+  /** This process serves its own members alone: the store is where they meet those of others. */
+  readonly serverless: boolean
   readonly emit: (event: TurnEvent) => void
   /** Something that people see has changed. */
   readonly changed: (queue: string) => void
@@ -60,8 +65,8 @@ const ROOM = 12
 const TOLD_POSITIONS = 5
 const MAX_ATTEMPTS = 60
 const RETRY = { baseMs: 5, maxMs: 500 }
-/** How often to look for other writers' changes where the store cannot push, and after a failed look. */
-const LOOK_AGAIN_MS = 1_000
+/** Serverless, many members contend, and each attempt is a request of each of them. */
+const SERVERLESS_RETRY = { baseMs: 10, maxMs: 3_000 }
 
 export class QueueActor {
   readonly queue: string
@@ -70,12 +75,13 @@ export class QueueActor {
   readonly #ready: ReadyWaiters
   readonly #closing = new AbortController()
   #pending: Pending[] = []
-  #state: QueueState | undefined
+  readonly #reader: QueueReader
+  readonly #watch: QueueWatch
   #running = false
-  #recheck = false
   /** A commit of the present batch may have been applied. */
   #unknown = false
-  #alarm: { readonly at: number; readonly timer: Timer } | undefined
+  /** The last commit lost against another writer. */
+  #contended = false
   /** Monotonic ms of the last command. */
   lastUsedAt: number
 
@@ -84,13 +90,23 @@ export class QueueActor {
     this.#context = context
     this.#ready = new ReadyWaiters(context.clock)
     this.lastUsedAt = context.clock.monotonic()
-    void this.#watch()
+    const observer = this.#observer
+    this.#reader = new QueueReader(queue, { ...context, observer, onLooked: () => this.#watch.looked() })
+    this.#watch = new QueueWatch(queue, {
+      ...context,
+      observer,
+      reader: this.#reader,
+      ready: this.#ready,
+      submit: (command) => this.submit(command),
+      isBusy: () => this.#running,
+    })
   }
 
   /** Nobody waits here or must be observed, and nothing is under way: the actor may be dropped. */
   get idle(): boolean {
     const quiet = !this.#running && this.#pending.length === 0 && this.#ready.size === 0
-    return quiet && this.#observer.nextDue() === undefined
+    // Without a server those who wait observe; who has left need not.
+    return quiet && (this.#context.serverless || this.#observer.nextDue() === undefined)
   }
 
   /** @param arrivedAt monotonic ms of the request's arrival, when that was earlier than now */
@@ -109,7 +125,7 @@ export class QueueActor {
   /** Answers those who wait with `unavailable`; they ask again when a server is back. */
   close(): void {
     this.#closing.abort()
-    this.#alarm?.timer.cancel()
+    this.#watch.close()
     this.#ready.rejectAll(stopping())
     for (const { reject } of this.#pending.splice(0)) reject(stopping())
   }
@@ -118,49 +134,90 @@ export class QueueActor {
     this.#running = true
     while (this.#pending.length > 0) await this.#runBatch()
     this.#running = false
-    // Should this look fail, the members that wait here look again by themselves.
-    if (this.#recheck) this.#lookForOthers().catch(() => {})
+    this.#watch.afterBatch()
   }
 
   async #runBatch(): Promise<void> {
-    const { clock, random } = this.#context
+    const { clock, random, serverless } = this.#context
+    const retry = serverless ? SERVERLESS_RETRY : RETRY
     // The commands of one turn of the event loop belong in one batch.
     await Promise.resolve()
     const batch = this.#pending.splice(0, MAX_BATCH)
     this.#unknown = false
     try {
       for (let attempt = 0; ; attempt++) {
-        if (attempt > 0) await sleep(clock, backoffDelay(RETRY, attempt - 1, random))
+        if (attempt > 0) {
+          await sleep(clock, backoffDelay(retry, attempt - 1, random), hungUp(batch))
+          await this.#letBeatsPass(batch)
+        }
         if (await this.#attempt(batch, attempt)) return
       }
     } catch (error) {
-      this.#state = undefined
+      this.#reader.forget()
       const told = this.#unknown ? stillUnknown(error) : error
       for (const { reject } of batch) reject(told)
     }
   }
 
-  /** @returns false when the store decided against it, or its answer was lost, and it must be tried again */
-  async #attempt(batch: Pending[], attempt: number): Promise<boolean> {
+  /** Holders' beats contend with nobody: they do not wait for what does. */
+  async #letBeatsPass(batch: Pending[]): Promise<void> {
+    if (batch.every(isBeat)) return
+    const beats = [...takeBeats(batch), ...takeBeats(this.#pending)]
+    if (beats.length === 0) return
+    try {
+      if (await this.#attempt(beats, 0, true)) return
+      this.#reader.forget()
+      batch.push(...beats)
+    } catch (error) {
+      for (const { reject } of beats) reject(error)
+    }
+  }
+
+  /**
+   * @param beatsOnly nothing but these beats is to be written
+   * @returns false when the store decided against it, or its answer was lost, and it must be tried again
+   */
+  async #attempt(batch: Pending[], attempt: number, beatsOnly = false): Promise<boolean> {
     const { store, clock } = this.#context
-    const state = await this.#load()
-    const facts = await Promise.all(batch.map(({ command }) => loadFacts(store, this.queue, state, command)))
+    const commands = batch.map(({ command }) => command)
+    if (attempt > 0 && (await this.#reader.isPatient(commands, attempt))) return false
+    const state = await this.#reader.load(commands, attempt)
+    if (state === undefined) return false
+    const facts = await this.#reader.facts(commands, state)
+    const posted = await this.#reader.posted(facts, attempt)
     const decidedAt = clock.monotonic()
-    const missing = (ticket: number): boolean => this.#observer.isMissing(ticket)
-    const transition = new Transition(this.queue, state, store.now().ms, store.limits.changes - 1, missing)
-    const applied = this.#apply(transition, batch, facts, decidedAt)
+    const { queue } = this
+    const beats = this.#observer
+    const transition = new Transition(queue, state, store.now().ms, store.limits.changes - 1, {
+      isMissing: (ticket) => beats.isMissing(ticket),
+      isShown: (ticket) => beats.isShown(ticket),
+    })
+    const applied = this.#apply(transition, batch, facts, posted, decidedAt)
+    const stale = applied.some(({ kind }) => kind === 'stale')
+    if (stale && attempt >= MAX_ATTEMPTS)
+      throw new SignalboxError('throttled', `queue '${queue}' is too busy; ask again`)
+    // A final word must not rest on what was read before it was asked for.
+    if (stale || (this.#reader.isReused && applied.some(isFinalNo))) {
+      this.#reader.forget()
+      return false
+    }
     // A grant whose answer was lost on the way, or that another server made for a member waiting here.
-    const untold = this.#ready.size === 0 ? [] : state.control.holders.filter((h) => this.#ready.has(h.id))
+    const untold =
+      this.#ready.size === 0 || beatsOnly ? [] : state.control.holders.filter((h) => this.#ready.has(h.id))
     const rejoined = untold.filter(
       (h) => transition.changes.size + ROOM <= store.limits.changes && transition.beat(h),
     )
     const wanting = new Set(applied.map(wantedBy))
-    const granted = transition.settle((id) => wanting.has(id) || this.#ready.has(id))
+    const granted = beatsOnly || transition.settle((id) => wanting.has(id) || this.#ready.has(id))
     const settled = granted && (rejoined.length === untold.length || rejoined.length === 0)
     transition.seal()
     const changes = transition.changes.toChanges()
-    const versions = changes.length === 0 ? [] : await this.#commit(changes, attempt)
-    if (versions === undefined) return false
+    const again = { attempt, decided: transition.decided }
+    const versions = changes.length === 0 ? [] : await this.#commit(changes, again)
+    if (versions === undefined) {
+      if (this.#contended) await this.#post(batch, facts)
+      return false
+    }
     this.#adopt(transition, changes, versions)
     const grants = [...rejoined, ...transition.granted]
     this.#answer(batch, applied, grants, decidedAt)
@@ -168,7 +225,7 @@ export class QueueActor {
     if (settled) this.#tellMoved(decidedAt)
     if (transition.decided) this.#tell(applied, transition.granted)
     if (!settled) {
-      this.#state = undefined
+      this.#reader.forget()
       this.#pending.unshift({
         command: { kind: 'settle' },
         arrivedAt: decidedAt,
@@ -179,24 +236,33 @@ export class QueueActor {
     return true
   }
 
-  async #load(): Promise<QueueState> {
-    const { store, clock } = this.#context
-    const state = await loadState(store, this.queue, this.#state)
-    if (this.#state === undefined || state.version !== this.#state.version) {
-      await loadBeats(store, this.queue, this.#observer, () => clock.monotonic())
-      this.#setAlarm()
+  /** Joins that met contention go to the inbox, where they contend with nobody. */
+  async #post(batch: readonly Pending[], facts: readonly MemberFacts[]): Promise<void> {
+    const { store, random, serverless } = this.#context
+    if (!serverless) return
+    for (const [index, { command }] of batch.entries()) {
+      if (command.kind !== 'join' || facts[index]?.member !== undefined) continue
+      // From here on somebody else may let it in.
+      this.#unknown = true
+      this.#reader.notePosted(command.id, await postJoin(store, this.queue, command.join, random))
     }
-    this.#state = state
-    return state
   }
 
   /** Applies as many commands as one commit takes; the others go back to the head of the mailbox. */
-  #apply(transition: Transition, batch: Pending[], facts: readonly MemberFacts[], at: number): Applied[] {
+  #apply(
+    transition: Transition,
+    batch: Pending[],
+    facts: readonly MemberFacts[],
+    posted: ReadonlyMap<string, Posted>,
+    at: number,
+  ): Applied[] {
     const { store, random } = this.#context
-    const context = { queue: this.queue, observer: this.#observer, at, now: store.now().ms, random }
+    const fits = (): boolean => transition.changes.size + ROOM <= store.limits.changes
+    const { queue } = this
+    const context = { queue, observer: this.#observer, at, now: store.now().ms, random, posted, fits }
     const applied: Applied[] = []
     for (const [index, { command }] of batch.entries()) {
-      if (index > 0 && transition.changes.size + ROOM > store.limits.changes) {
+      if (index > 0 && !fits()) {
         this.#pending.unshift(...batch.splice(index))
         break
       }
@@ -207,26 +273,30 @@ export class QueueActor {
 
   async #commit(
     changes: readonly Change[],
-    attempt: number,
+    { attempt, decided }: { readonly attempt: number; readonly decided: boolean },
   ): Promise<readonly (Version | undefined)[] | undefined> {
     try {
       const result = await this.#context.store.commit(changes)
+      this.#contended = !result.ok
       if (result.ok) return result.versions
-      this.#again('conflict')
+      // What was known of the line is held against the next control record; reading it anew now would meet the winner's
+      // transaction while it is being applied.
+      this.#again('conflict', attempt > 0 || !decided)
       if (attempt >= MAX_ATTEMPTS)
         throw new SignalboxError('throttled', `queue '${this.queue}' is too busy; ask again`)
     } catch (error) {
       const known =
         isSignalboxError(error) && (error.code === 'outcome_unknown' || error.code === 'throttled')
       if (!known || attempt >= MAX_ATTEMPTS) throw error
+      this.#contended = false
       if (error.code === 'outcome_unknown') this.#unknown = true
-      this.#again(error.code === 'throttled' ? 'throttled' : 'outcome_unknown')
+      this.#again(error.code === 'throttled' ? 'throttled' : 'outcome_unknown', true)
     }
     return undefined
   }
 
-  #again(why: 'conflict' | 'outcome_unknown' | 'throttled'): void {
-    this.#state = undefined
+  #again(why: 'conflict' | 'outcome_unknown' | 'throttled', forget: boolean): void {
+    if (forget) this.#reader.forget()
     this.#context.emit({ kind: 'retried', queue: this.queue, why })
   }
 
@@ -242,12 +312,13 @@ export class QueueActor {
     let { version } = state
     for (const [index, { key, op }] of changes.entries()) {
       const written = versions[index]
+      if (op === 'delete' && key[0] === partition) this.#observer.deleted(Number(key[1]))
       if (op !== 'put' || key[0] !== partition || written === undefined) continue
       if (key[1] === control) version = written
-      else this.#observer.saw(Number(key[1]), written, at)
+      else this.#observer.wrote(Number(key[1]), written, at)
     }
-    this.#state = trimLine({ ...state, version })
-    this.#setAlarm()
+    this.#reader.adopt(trimLine({ ...state, version }), transition.decided)
+    this.#watch.setAlarm()
   }
 
   #answer(
@@ -260,12 +331,13 @@ export class QueueActor {
     for (const [index, { arrivedAt, resolve, reject }] of batch.entries()) {
       const result = applied[index]
       if (result === undefined) continue
+      if (result.kind === 'left') this.#reader.left(result.id)
       if (result.kind === 'refused') reject(result.error)
       else if (result.kind === 'beaten') resolve({ elapsedMs: Math.max(0, decidedAt - arrivedAt) })
       else if (result.kind === 'left') {
         resolve({ outcome: result.outcome })
         this.#askAgain(result.id)
-      } else if (result.kind === 'done') resolve(undefined)
+      } else if (result.kind === 'done' || result.kind === 'stale') resolve(undefined)
       else if (result.kind === 'changed') resolve({ changed: result.changed })
       else if (result.kind === 'removed') {
         resolve({ outcome: result.outcome })
@@ -308,7 +380,7 @@ export class QueueActor {
       request.reject(new SignalboxError('cancelled', 'the caller hung up'))
     } else {
       const { position, inWindow } = view
-      const waitMs = Math.min(wait.waitMs, view.pollMs)
+      const waitMs = Math.min(wait.waitMs, this.#watch.pace(view).openMs)
       // A second request of the same member takes the first one's place, which may be a late copy of it.
       this.#ready.take(id)?.resolve(view)
       const waiter = { id, position, inWindow, signal: wait.signal, ...request }
@@ -318,8 +390,9 @@ export class QueueActor {
 
   /** Only who enters the window, and the first few, hear of it: what a release costs does not grow with the queue. */
   #tellMoved(decidedAt: number): void {
-    if (this.#ready.size === 0 || this.#state === undefined) return
-    for (const [index, entry] of this.#state.control.window.entries()) {
+    const { state } = this.#reader
+    if (this.#ready.size === 0 || state === undefined) return
+    for (const [index, entry] of state.control.window.entries()) {
       const waiter: ReadyWaiter | undefined = this.#ready.get(entry.id)
       const near = index < TOLD_POSITIONS && waiter?.position !== index + 1
       if (waiter === undefined || !(near || !waiter.inWindow)) continue
@@ -329,16 +402,12 @@ export class QueueActor {
   }
 
   #view(id: string, standing: Standing, elapsedMs: number): MemberView {
-    if (this.#state === undefined)
+    const { state } = this.#reader
+    if (state === undefined)
       throw new SignalboxError('internal', 'a view was asked for before the state was loaded')
-    return memberView(
-      this.queue,
-      this.#state,
-      id,
-      standing,
-      this.#context.store.now().ms,
-      Math.max(0, elapsedMs),
-    )
+    const now = this.#context.store.now().ms
+    const view = memberView(this.queue, state, id, standing, now, Math.max(0, elapsedMs))
+    return { ...view, pollMs: this.#watch.pace(view).pollMs }
   }
 
   #tell(applied: readonly Applied[], granted: readonly Grant[]): void {
@@ -357,81 +426,37 @@ export class QueueActor {
       emit({ kind: 'granted', queue: this.queue, waitedMs: Math.max(0, now - joinedAt) })
     changed(this.queue)
   }
+}
 
-  #setAlarm(): void {
-    const due = this.#observer.nextDue()
-    if (due === undefined || this.#closing.signal.aborted) {
-      this.#alarm?.timer.cancel()
-      this.#alarm = undefined
-    } else if (this.#alarm === undefined || this.#alarm.at > due) {
-      this.#alarmIn(due - this.#context.clock.monotonic(), due)
-    }
-  }
-
-  #alarmIn(ms: number, at: number): void {
-    this.#alarm?.timer.cancel()
-    const { clock } = this.#context
-    // Lateness counts from when the timer should fire, which may be later than when somebody fell due.
-    const target = clock.monotonic() + Math.max(0, ms)
-    const timer = clock.timer(Math.max(0, ms), () => void this.#lookForSilence(target), { unref: true })
-    this.#alarm = { at, timer }
-  }
-
-  /** Somebody may have been silent for a whole TTL: look once more, then evict exactly what was seen. */
-  async #lookForSilence(due: number): Promise<void> {
-    const { store, clock } = this.#context
-    this.#alarm = undefined
-    try {
-      const late = clock.monotonic() - due
-      await loadBeats(store, this.queue, this.#observer, () => clock.monotonic())
-      const now = clock.monotonic()
-      // This process itself was stalled: beats may be waiting to be read.
-      this.#observer.restart(late, now)
-      const suspects = this.#observer.suspects(now)
-      await Promise.all(suspects.map((suspect) => this.submit({ kind: 'evict', id: suspect.id, suspect })))
-      this.#setAlarm()
-    } catch {
-      if (!this.#closing.signal.aborted) this.#alarmIn(LOOK_AGAIN_MS, clock.monotonic() + LOOK_AGAIN_MS)
-    }
-  }
-
-  async #watch(): Promise<void> {
-    const { store, clock } = this.#context
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      try {
-        if (store.watch === undefined) {
-          await sleep(clock, LOOK_AGAIN_MS, signal)
-          if (this.#ready.size > 0) await this.#lookForOthers()
-        } else {
-          for await (const _ of store.watch({ partition: controlKey(this.queue)[0] }, signal))
-            await this.#lookForOthers()
-          await sleep(clock, LOOK_AGAIN_MS, signal)
-        }
-      } catch {
-        if (!signal.aborted) await sleep(clock, LOOK_AGAIN_MS, signal).catch(() => {})
-      }
-    }
-  }
-
-  /** Did somebody else write the control record? Then grant what can be granted to those who wait here. */
-  async #lookForOthers(): Promise<void> {
-    if (this.#running) {
-      this.#recheck = true
-      return
-    }
-    this.#recheck = false
-    if (this.#state === undefined && this.#ready.size === 0) return
-    const record = await this.#context.store.get(controlKey(this.queue))
-    if (record?.version !== this.#state?.version && !this.#closing.signal.aborted)
-      await this.submit({ kind: 'settle' })
-  }
+/** What a look a moment later could contradict. */
+function isFinalNo(applied: Applied): boolean {
+  if (applied.kind === 'refused') return true
+  if (applied.kind === 'changed') return !applied.changed
+  return (applied.kind === 'left' || applied.kind === 'removed') && applied.outcome === 'gone'
 }
 
 /** Whose turn may be granted in this commit because its request is in the batch. */
 function wantedBy(applied: Applied): string | undefined {
   if (applied.kind !== 'member' || applied.standing.state !== 'waiting') return undefined
   return applied.wait.signal?.aborted === true ? undefined : applied.id
+}
+
+/** Takes the beats out of a list of requests. */
+function takeBeats(requests: Pending[]): Pending[] {
+  const beats = requests.filter(isBeat)
+  if (beats.length > 0) requests.splice(0, requests.length, ...requests.filter((r) => !isBeat(r)))
+  return beats
+}
+
+function isBeat({ command }: Pending): boolean {
+  return command.kind === 'beat'
+}
+
+/** Aborts when nobody waits for this batch any more: what the caller wants now, such as to leave, must not wait for it. */
+function hungUp([first, ...more]: readonly Pending[]): AbortSignal | undefined {
+  return first !== undefined && more.length === 0 && 'wait' in first.command
+    ? first.command.wait.signal
+    : undefined
 }
 
 /** Once a commit of a batch has an unknown outcome, no later failure may say that nothing was applied. */

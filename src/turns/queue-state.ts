@@ -12,7 +12,17 @@ export interface QueueState {
 }
 
 export const emptyState: QueueState = {
-  control: { permits: 1, tail: 0, fence: 0, holders: [], window: [], evictions: 0, state: 'open' },
+  control: {
+    permits: 1,
+    tail: 0,
+    fence: 0,
+    holders: [],
+    window: [],
+    evictions: 0,
+    waiting: 0,
+    shape: 0,
+    state: 'open',
+  },
   version: undefined,
   line: [],
   complete: true,
@@ -32,6 +42,8 @@ export type Standing =
   /** Holds the permit still, but an operator has ended it. */
   | { readonly state: 'ending'; readonly grant: Grant }
   | { readonly state: 'waiting'; readonly entry: Entry }
+  /** Its join is in the inbox and has no ticket yet. */
+  | { readonly state: 'posted'; readonly member: Member; readonly key: string }
   /** Evicted for silence: has its ticket still, and takes its old place when it comes back (`reinstate`). */
   | { readonly state: 'evicted'; readonly member: Member }
   | { readonly state: 'left'; readonly member: Member }

@@ -35,6 +35,10 @@ export class ReadyWaiters {
     return this.#byId.size
   }
 
+  get ids(): Iterable<string> {
+    return this.#byId.keys()
+  }
+
   has(id: string): boolean {
     return this.#byId.has(id)
   }

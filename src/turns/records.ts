@@ -5,12 +5,13 @@
  *   signalbox:q:<queue>        0        → Control: the queue's one point of decision
  *                              ticket   → Beat: exists exactly while the member holds or is in the window
  *   signalbox:w:<queue>        line key → Waiter: exists exactly while the member waits; key order is the line
+ *   signalbox:i:<queue>        random   → Posted: a join that met contention, until somebody gives it its ticket
  *   signalbox:m:<queue>:<id>   0        → Member: from join until 24 h after its end; makes join and leave idempotent
  *   signalbox:h:<queue>        fence    → PastHold, for 30 days
  *   signalbox:queues           hash     → the queue's name (there is no scan)
  *
  * Every commit that grants, ends, enlists or evicts carries the control record with its expected version; a beat is
- * the only write that does not.
+ * the only write that does not, beside the posting of a join (and its withdrawal), which decides nothing.
  */
 import { createHash } from 'node:crypto'
 import { decimalKey, type Json, type Key } from '../ports/store.ts'
@@ -52,6 +53,15 @@ export interface Control {
   readonly window: readonly Entry[]
   /** Waiters evicted since the last grant; each doubles the window. */
   readonly evictions: number
+  /** How many wait. */
+  readonly waiting: number
+  /**
+   * Counts the changes of the line other than joins at its end and departures from its window. While it stands still, a part
+   * of the line once read tells all later ones, so that a waiter learns its position from this record alone.
+   */
+  readonly shape: number
+  /** No waiter has a lower priority: a join with this one, or a lower one, goes to the end of the line. */
+  readonly floor?: number
   readonly state: 'open' | 'paused' | 'draining'
   /** Why it is not open. */
   readonly note?: Note
@@ -73,12 +83,23 @@ export interface Waiter extends Entry {
 }
 
 export interface Member extends Waiter {
+  /** The join is posted under this key of the inbox and has no ticket yet. */
+  readonly posted?: string
   readonly end?: {
     readonly as: 'released' | 'withdrawn' | 'lost'
     readonly at: number
     readonly fence?: number
     readonly note?: Note
   }
+}
+
+/** A join that waits for its ticket in the inbox. */
+export interface Posted {
+  readonly id: string
+  readonly permits?: number
+  readonly priority: number
+  readonly ttlMs: number
+  readonly labels: Labels
 }
 
 /** One hold that is over. `lost`: silent for a TTL; `evicted`: ended by an operator. */
@@ -97,6 +118,9 @@ export const HISTORY_KEPT_MS = 30 * 24 * 3_600_000
 /** How long the record of an ended member keeps late repeats from doing harm. */
 export const MEMBER_KEPT_MS = 24 * 3_600_000
 
+/** How long a posted join may wait for its ticket; the member asks again long before. */
+export const POSTED_KEPT_MS = 10 * 60_000
+
 const TICKETS_PER_CLASS = 10 ** 13
 
 export const controlKey = (queue: string): Key => [`signalbox:q:${queue}`, decimalKey(0)]
@@ -104,6 +128,7 @@ export const beatKey = (queue: string, ticket: number): Key => [`signalbox:q:${q
 export const memberKey = (queue: string, id: string): Key => [`signalbox:m:${queue}:${id}`, decimalKey(0)]
 export const historyPartition = (queue: string): string => `signalbox:h:${queue}`
 export const linePartition = (queue: string): string => `signalbox:w:${queue}`
+export const inboxPartition = (queue: string): string => `signalbox:i:${queue}`
 
 /** Higher priority first, then ticket order. */
 export function lineKey(priority: number, ticket: number): string {
@@ -129,6 +154,6 @@ export function registryKey(queue: string, probe = 0): Key {
 }
 
 /** Records are plain JSON; interfaces lack the index signature that `Json` asks for. */
-export function asJson(value: Control | Beat | Waiter | Member | PastHold): Json {
+export function asJson(value: Control | Beat | Waiter | Member | PastHold | Posted): Json {
   return value as unknown as Json
 }

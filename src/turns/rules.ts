@@ -13,14 +13,16 @@ import { SignalboxError } from '../kernel/error.ts'
 import { decimalKey, type Change, type Expect, type Version } from '../ports/store.ts'
 import type { LeaveView } from './api.ts'
 import { ChangeSet } from './change-set.ts'
-import { Line } from './line.ts'
+import { Line, longestWindow, windowSize } from './line.ts'
 import type { JoinCommand, QueueState, Standing } from './queue-state.ts'
 import {
   asJson,
   beatKey,
+  compareInLine,
   controlKey,
   HISTORY_KEPT_MS,
   historyPartition,
+  inboxPartition,
   memberKey,
   MEMBER_KEPT_MS,
   waiterKey,
@@ -31,11 +33,18 @@ import {
   type Member,
   type Note,
   type PastHold,
+  type Posted,
 } from './records.ts'
 
-const MAX_WINDOW = 64
 /** How much of one hold's duration enters the moving average. */
 const HOLD_WEIGHT = 0.2
+
+/** What the last complete look at the beat records showed, by ticket. */
+export interface BeatsSeen {
+  /** Somebody who must beat has no record. */
+  readonly isMissing: (ticket: number) => boolean
+  readonly isShown: (ticket: number) => boolean
+}
 
 export class Transition {
   readonly changes = new ChangeSet()
@@ -43,7 +52,7 @@ export class Transition {
   readonly #before: QueueState
   readonly #now: number
   readonly #maxChanges: number
-  readonly #beatMissing: (ticket: number) => boolean
+  readonly #beats: BeatsSeen
   readonly #line: Line
   readonly #holders: Grant[]
   readonly #granted: Grant[] = []
@@ -51,24 +60,26 @@ export class Transition {
   readonly #members = new Map<string, Member>()
   readonly #waits = new Map<string, boolean>()
   readonly #beaten = new Set<number>()
+  /** Who left the line out of the window. */
+  readonly #departed: Entry[] = []
   #control: Control
   #decided = false
 
   /**
    * @param now the store's time in milliseconds; used for display, averages and retention, never for a decision
    * @param maxChanges what a commit of the store takes; grants and the window stop growing before it
-   * @param beatMissing a complete look found no beat record for this ticket: somebody deleted it from outside
+   * @param beats what the last complete look showed of beat records that should not be missing, or not be there
    */
   constructor(
     queue: string,
     state: QueueState,
     now: number,
     maxChanges: number,
-    beatMissing: (ticket: number) => boolean = () => false,
+    beats: BeatsSeen = { isMissing: () => false, isShown: () => false },
   ) {
     this.#queue = queue
     this.#maxChanges = maxChanges
-    this.#beatMissing = beatMissing
+    this.#beats = beats
     this.#before = state
     this.#now = now
     this.#control = state.control
@@ -110,6 +121,10 @@ export class Transition {
   /** Adds the control record to the changes: written if anything was decided. Call once, before the commit. */
   seal(): void {
     if (!this.#decided) return
+    const last = this.#line.window.at(-1)
+    // Who reads the new window takes it that nobody up to its last member left without a trace in it.
+    const untold = this.#departed.some((e) => last === undefined || compareInLine(e, last) > 0)
+    if (untold && this.#control.waiting > 0) this.#reshape()
     const expect = this.#before.version === undefined ? 'absent' : { version: this.#before.version }
     this.changes.put(controlKey(this.#queue), expect, asJson(this.state.control))
   }
@@ -125,6 +140,7 @@ export class Transition {
     if (entry !== undefined) return { state: 'waiting', entry }
     member = this.#members.get(id) ?? member
     if (member === undefined) return { state: 'unknown' }
+    if (member.posted !== undefined) return { state: 'posted', member, key: member.posted }
     if (member.end !== undefined)
       return member.end.as === 'lost' ? { state: 'lost', member } : { state: 'left', member }
     return (this.#waits.get(id) ?? waits)
@@ -135,11 +151,26 @@ export class Transition {
   /** An evicted waiter is back: same ticket, same place. */
   reinstate(member: Member): Entry {
     this.changes.put(memberKey(this.#queue, member.id), 'present', asJson(member))
-    return this.#enlist(member)
+    return this.#enlist(member, false)
   }
 
   /** @throws `conflict` for another number of permits, `queue_paused`; nothing is changed then. */
   join(command: JoinCommand): Entry {
+    const member = this.#admit(command)
+    this.changes.put(memberKey(this.#queue, member.id), 'absent', asJson(member))
+    return this.#enlist(member, this.#atEnd(member.priority))
+  }
+
+  /** A join from the inbox gets its ticket. @throws as `join` */
+  enlist(key: string, posted: Posted): Entry {
+    const member = this.#admit({ permits: undefined, ...posted })
+    // Its withdrawal deletes the same record, so that only one of the two happens.
+    this.changes.delete([inboxPartition(this.#queue), key], 'present')
+    this.changes.put(memberKey(this.#queue, member.id), 'present', asJson(member))
+    return this.#enlist(member, this.#atEnd(member.priority))
+  }
+
+  #admit(command: JoinCommand): Member {
     const fresh = this.#before.version === undefined && !this.#decided
     const permits = command.permits ?? (fresh ? 1 : this.#control.permits)
     if (!fresh && permits !== this.#control.permits) {
@@ -166,8 +197,7 @@ export class Transition {
       labels: command.labels,
     }
     this.#members.set(member.id, member)
-    this.changes.put(memberKey(this.#queue, member.id), 'absent', asJson(member))
-    return this.#enlist(member)
+    return member
   }
 
   /** Proof of life, accepted from holders and from the window; others need none. */
@@ -212,6 +242,12 @@ export class Transition {
       const { end, ticket } = standing.member
       if (end?.as === 'released' && (fence === undefined || fence === end.fence)) return 'released'
       return end?.as === 'withdrawn' && fence === undefined && ticket > 0 ? 'withdrawn' : 'gone'
+    }
+    if (standing.state === 'posted') {
+      if (fence !== undefined) return 'gone'
+      this.changes.delete([inboxPartition(this.#queue), standing.key], 'present')
+      this.#end(standing.member, { as: 'withdrawn', at: this.#now })
+      return 'withdrawn'
     }
     if (standing.state === 'evicted') {
       if (fence !== undefined) return 'gone'
@@ -295,6 +331,10 @@ export class Transition {
         this.#dropWaiter(standing.entry, 'present')
         this.#end(member ?? unlabelled(standing.entry), { as: 'lost', at: this.#now, note })
         return 'evicted'
+      case 'posted':
+        this.changes.delete([inboxPartition(this.#queue), standing.key], 'present')
+        this.#end(standing.member, { as: 'lost', at: this.#now, note })
+        return 'evicted'
       case 'evicted':
         this.#decide({})
         this.#end(standing.member, { as: 'lost', at: this.#now, note })
@@ -330,7 +370,7 @@ export class Transition {
   #grant(entry: Entry): void {
     const fence = this.#control.fence + 1
     this.#decide({ fence, evictions: 0 })
-    if (!this.#line.remove(entry.ticket)) this.#putBeat(entry, 0, 'absent')
+    if (!this.#takeOut(entry)) this.#putBeat(entry, 0, 'absent')
     this.changes.delete(waiterKey(this.#queue, entry), 'present')
     const grant: Grant = { ...entry, fence, grantedAt: this.#now }
     this.#holders.push(grant)
@@ -339,17 +379,45 @@ export class Transition {
     this.#refill()
   }
 
-  #enlist(member: Member): Entry {
-    this.#decide({})
+  /** Does a newcomer of this priority certainly stand behind everybody? */
+  #atEnd(priority: number): boolean {
+    const { floor } = this.#control
+    return floor === undefined || priority <= floor
+  }
+
+  /** Takes a waiter out of the line. @returns whether it stood in the window */
+  #takeOut(entry: Entry): boolean {
+    const inWindow = this.#line.remove(entry.ticket)
+    this.#decide({ waiting: Math.max(0, this.#control.waiting - 1) })
+    if (inWindow) this.#departed.push(entry)
+    else this.#reshape()
+    return inWindow
+  }
+
+  /** The line has changed in a way that the control record does not tell. */
+  #reshape(): void {
+    this.#decide({ shape: this.#control.shape + 1 })
+  }
+
+  #enlist(member: Member, atEnd: boolean): Entry {
+    const { waiting, floor = 0 } = this.#control
+    this.#decide({
+      waiting: waiting + 1,
+      floor: waiting === 0 ? member.priority : Math.min(floor, member.priority),
+    })
+    if (!atEnd) this.#reshape()
     const { end: _, ...waiter } = member
     const entry = entryOf(member)
     this.changes.put(waiterKey(this.#queue, entry), 'absent', asJson(waiter))
     this.#waits.set(member.id, true)
     if (this.#line.insert(entry)) {
       this.#putBeat(entry, 0, 'absent')
-      const full = this.#line.windowLength > Math.max(MAX_WINDOW, this.#control.permits + 1)
+      const full = this.#line.windowLength > longestWindow(this.#control)
       const displaced = full ? this.#line.narrow() : undefined
-      if (displaced !== undefined) this.#dropBeat(displaced.ticket, 'present')
+      if (displaced !== undefined) {
+        this.#reshape()
+        this.#dropBeat(displaced.ticket, 'present')
+      }
     }
     this.#refill()
     return entry
@@ -357,8 +425,7 @@ export class Transition {
 
   /** Extends the window to its size. Who enters it has a beat record from then on. */
   #refill(): void {
-    const { permits, evictions } = this.#control
-    const size = Math.max(permits + 1, Math.min(MAX_WINDOW, (permits + 1) * 2 ** Math.min(evictions, 6)))
+    const size = windowSize(this.#control)
     while (this.#line.windowLength < size && this.changes.size + 3 <= this.#maxChanges) {
       const next = this.#line.widen()
       if (next === undefined) return
@@ -367,14 +434,21 @@ export class Transition {
   }
 
   #putBeat(entry: Entry, fence: number, expect: 'present' | 'absent'): void {
-    if (expect === 'present' && this.#beatMissing(entry.ticket)) {
+    if (expect === 'present' && this.#beats.isMissing(entry.ticket)) {
       // Putting it back must not race an eviction, so it goes through the control record.
       this.#decide({})
       expect = 'absent'
-    }
+    } else if (expect === 'absent' && this.#isStray(entry.ticket)) expect = 'present'
     this.#beaten.add(entry.ticket)
     const beat: Beat = { id: entry.id, fence, at: this.#now }
     this.changes.put(beatKey(this.#queue, entry.ticket), expect, asJson(beat))
+  }
+
+  /** A beat record that nobody should have: left by a program that got it wrong. It must not keep its member out. */
+  #isStray(ticket: number): boolean {
+    const { holders, window } = this.#before.control
+    const expected = [...holders, ...window].some((e) => e.ticket === ticket)
+    return !expected && this.#beats.isShown(ticket)
   }
 
   #endHold(
@@ -410,17 +484,16 @@ export class Transition {
   }
 
   #dropWaiter(entry: Entry, beat: Expect): void {
-    this.#decide({})
     this.changes.delete(waiterKey(this.#queue, entry), 'present')
     this.#waits.set(entry.id, false)
-    if (!this.#line.remove(entry.ticket)) return
+    if (!this.#takeOut(entry)) return
     this.#dropBeat(entry.ticket, beat)
     this.#refill()
   }
 
   #dropBeat(ticket: number, expect: Expect): void {
     const key = beatKey(this.#queue, ticket)
-    const missing = expect === 'present' && this.#beatMissing(ticket)
+    const missing = expect === 'present' && this.#beats.isMissing(ticket)
     if (missing || expect === 'absent') this.changes.check(key, 'absent')
     else this.changes.delete(key, expect)
   }

@@ -42,6 +42,11 @@ export interface TurnsServiceOptions {
   readonly store: Store
   readonly clock: Clock
   readonly random: Random
+  /**
+   * This process serves its own members alone, and the store is where they meet those of other processes. Joins then give way to
+   * each other (inbox.ts), and looks are few (pace.ts), for each of them is a request to the store.
+   */
+  readonly serverless?: boolean
   /** Called for everything that happened, after it is durable; for metrics and logs. Must not throw. */
   readonly onEvent?: (event: TurnEvent) => void
 }
@@ -56,7 +61,6 @@ export interface TurnsService extends TurnsApi, TurnsOperations {
 }
 
 const PAGE = 1_000
-const COUNTED_WAITERS = 1_000
 /** A queue nobody used for this long gives up its memory. */
 const IDLE_MS = 60_000
 
@@ -160,7 +164,7 @@ class StoreTurns implements TurnsService {
     const queues: QueueSummary[] = []
     for (const queue of names.slice(0, limit)) {
       const control = await this.#control(queue)
-      if (control !== undefined) queues.push(await this.#summary(queue, control))
+      if (control !== undefined) queues.push(summary(queue, control))
     }
     const last = names[limit - 1]
     return names.length > limit && last !== undefined ? { queues, next: last } : { queues }
@@ -207,23 +211,16 @@ class StoreTurns implements TurnsService {
     return page.next === undefined || last === undefined ? { holds } : { holds, next: last.fence }
   }
 
-  async #summary(queue: string, control: Control): Promise<QueueSummary> {
-    const partition = linePartition(queue)
-    const page =
-      control.window.length === 0
-        ? { records: [] }
-        : await this.#options.store.list({ partition }, { limit: COUNTED_WAITERS })
-    const { permits, state, holders } = control
-    const waiting = page.records.length
-    return { queue, permits, state, holding: holders.length, waiting, waitingExact: page.next === undefined }
-  }
-
   async #member(queue: string, command: Command, arrivedAt?: number): Promise<MemberView> {
     const view = (await this.#submit(queue, command, arrivedAt)) as MemberView
     if (view.holders.length === 0) return view
+    // Far from the front the names of each new holder are not worth a request.
+    const far = this.#options.serverless === true && command.kind === 'wait' && !view.inWindow
     const holders: MemberView['holders'] = []
-    for (const holder of view.holders)
-      holders.push({ ...holder, labels: await this.#labelsOf(queue, holder.id) })
+    for (const holder of view.holders) {
+      const labels = far ? this.#labels.get(holder.id) : await this.#labelsOf(queue, holder.id)
+      holders.push({ ...holder, ...(labels === undefined ? {} : { labels }) })
+    }
     return { ...view, holders }
   }
 
@@ -235,11 +232,11 @@ class StoreTurns implements TurnsService {
     if (this.#closed) throw new SignalboxError('unavailable', 'the server is stopping; ask again')
     let actor = this.#actors.get(queue)
     if (actor === undefined) {
-      const { store, clock, random, onEvent = () => {} } = this.#options
+      const { store, clock, random, serverless = false, onEvent = () => {} } = this.#options
       const changed = (name: string): void => {
         for (const listener of this.#listeners) listener(name)
       }
-      actor = new QueueActor(queue, { store, clock, random, emit: onEvent, changed })
+      actor = new QueueActor(queue, { store, clock, random, serverless, emit: onEvent, changed })
       this.#actors.set(queue, actor)
     }
     return actor
@@ -313,6 +310,10 @@ class StoreTurns implements TurnsService {
       { unref: true },
     )
   }
+}
+
+function summary(queue: string, { permits, state, holders, waiting }: Control): QueueSummary {
+  return { queue, permits, state, holding: holders.length, waiting }
 }
 
 function byWhom({ by = 'unknown', reason }: Act): ActBy {

@@ -23,6 +23,7 @@ export function memberView(
   const { control } = state
   const common = { queue, id, permits: control.permits, elapsedMs, holders: [] }
   switch (standing.state) {
+    case 'posted':
     case 'unknown':
       throw new SignalboxError('not_found', `queue '${queue}' has no member '${id}'; join first`)
     case 'left':

@@ -5,6 +5,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTable, namedEngine, type DynamodbEngine } from '../support/engines/dynamodb.ts'
+import { startDynoxide } from '../support/engines/dynoxide.ts'
 import { freePort, root, run, temporaryFolder, until, type Running } from '../support/processes.ts'
 
 const documents = [
@@ -12,6 +14,9 @@ const documents = [
   'CONTRIBUTING.md',
   'docs/turns.md',
   'docs/turns-agent.md',
+  'docs/turns-serverless.md',
+  'docs/deploy-turns.md',
+  'actions/turn/README.md',
   'docs/operations.md',
   'docs/security.md',
   'docs/performance.md',
@@ -32,13 +37,32 @@ function blocks(document: string): string[] {
 let server: Running
 let env: Record<string, string | undefined>
 let port: number
+let dynamodb: DynamodbEngine
+
+/** What the AWS SDK needs for `--backend aws`: an emulator with the table. */
+async function cloud(): Promise<Record<string, string>> {
+  dynamodb = namedEngine() ?? (await startDynoxide())
+  const { name } = await createTable(dynamodb)
+  const { accessKeyId = '', secretAccessKey = '' } = dynamodb.credentials ?? {}
+  return {
+    AWS_REGION: dynamodb.region,
+    ...(accessKeyId === '' ? {} : { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }),
+    DYNAMODB_ENDPOINT_URL: dynamodb.endpoint,
+    SIGNALBOX_QUEUE_TABLE: name,
+  }
+}
 
 beforeAll(async () => {
   port = await freePort()
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(SIGNALBOX_|npm_|INIT_CWD)/.test(name)),
   )
-  env = { ...clean, SIGNALBOX_DATA_DIR: temporaryFolder('docs'), PORT: String(port) }
+  env = {
+    ...clean,
+    ...(await cloud()),
+    SIGNALBOX_DATA_DIR: temporaryFolder('docs'),
+    PORT: String(port),
+  }
   server = run('npm', ['start'], { cwd: root, env, detached: true })
   await until('npm start serves', async () => {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
@@ -48,6 +72,7 @@ beforeAll(async () => {
 afterAll(async () => {
   process.kill(-server.pid, 'SIGTERM')
   await server.exited
+  await dynamodb.stop()
 })
 
 describe.each(documents)('%s', (document) => {

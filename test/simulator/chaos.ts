@@ -1,8 +1,11 @@
 /** What goes wrong with members and servers, and when: drawn as the history goes, until it is calm. */
+import type { MemoryStore } from '../../src/drivers/memory/index.ts'
 import { MAX_DRIFT } from './judge.ts'
 import { Machine } from './machine.ts'
-import { Member } from './member.ts'
-import { Seat, type Server } from './server.ts'
+import { Direct } from './direct.ts'
+import { Member, type Way } from './member.ts'
+import { Network } from './network.ts'
+import { Seat } from './server.ts'
 import { calmWeather, type World } from './world.ts'
 
 const MINUTES = 60_000
@@ -44,7 +47,7 @@ export class Chaos {
     const wallOffsetMs = world.between(-10, 10) * MINUTES
     const machine = new Machine(name, timeline, random, { rate, wallOffsetMs })
     const [least, most] = profile.workMs
-    const member = new Member(world, machine, this.seats, {
+    const member = new Member(world, machine, this.#way(machine), {
       priority: profile.priorities[world.below(profile.priorities.length)] as number,
       workMs: world.between(least, most),
       stubborn: world.chance(0.5),
@@ -85,6 +88,12 @@ export class Chaos {
       }
       return
     }
+    if (this.seats.length === 0) {
+      const living = this.members.filter((m) => m.living && m.state !== 'over')
+      const way = living[world.below(living.length)]?.way
+      if (way instanceof Direct) this.#upset(way.store, roll)
+      return
+    }
     const seat = this.seats[world.below(this.seats.length)] as Seat
     const { server } = seat
     if (server === undefined) return
@@ -95,11 +104,23 @@ export class Chaos {
       world.count('server frozen', server.machine.name)
       server.machine.freeze()
       world.later(world.between(0.05, world.chance(0.3) ? 2 : 0.5) * ttlMs, () => server.machine.resume())
-    } else if (roll < 0.94) this.#cut(server)
+    } else this.#upset(server.store, roll)
+  }
+
+  #upset(store: MemoryStore, roll: number): void {
+    const world = this.#world
+    if (roll < 0.94) this.#cut(store)
     else {
-      world.count('store clock jumped', server.machine.name)
-      server.store.faults.clockOffsetMs = world.between(-10, 10) * MINUTES
+      world.count('store clock jumped')
+      store.faults.clockOffsetMs = world.between(-10, 10) * MINUTES
     }
+  }
+
+  #way(machine: Machine): Way {
+    const world = this.#world
+    return this.seats.length > 0
+      ? new Network(world, machine, this.seats)
+      : new Direct(world, machine, world.chance(0.5))
   }
 
   #harm(member: Member, roll: number): void {
@@ -147,11 +168,10 @@ export class Chaos {
     }
   }
 
-  #cut(server: Server): void {
+  #cut({ faults }: MemoryStore): void {
     const world = this.#world
-    const { faults } = server.store
     if (faults.isCut) return
-    world.trace.note(server.machine.name, 'is cut off its store')
+    world.trace.note('STORE', 'cuts somebody off')
     faults.cut(world.chance(0.5) ? {} : { failAfterMs: world.between(50, 2_000) })
     world.later(world.between(0.02, 0.8) * world.profile.ttlMs, () => faults.heal())
   }
@@ -169,7 +189,12 @@ export class Chaos {
       if (seat.server !== undefined) seat.server.store.faults.plan = {}
       seat.start()
     }
-    for (const member of this.members) member.machine.resume()
+    for (const member of this.members) {
+      member.machine.resume()
+      if (!(member.way instanceof Direct)) continue
+      member.way.store.faults.heal()
+      member.way.store.faults.plan = {}
+    }
     for (const seat of this.seats) seat.server?.machine.resume()
   }
 }

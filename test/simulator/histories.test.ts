@@ -20,10 +20,21 @@ it(`keeps every invariant in ${PART * PARTS} histories, and injects every kind o
       `${sum('evictions')} evictions\nfaults injected: ${JSON.stringify(faults)}`,
   )
   const broken = reports.flatMap(({ failure }) => (failure === undefined ? [] : [failure]))
-  const told = broken.map((f) => `${f.invariant}: ${f.detail}\n  ${replay(f.seed)}`)
+  const told = broken.map((f) => `${f.invariant}: ${f.detail}\n  ${replay(f.seed, { serverless: false })}`)
   expect(told).toEqual([])
   expect(faultKinds.filter((kind) => faults[kind] === 0)).toEqual([])
   expect(sum('grants')).toBeGreaterThan(PART * PARTS)
+})
+
+it(`keeps them in ${PART * 4} histories without servers, where each member stands next to the store`, async () => {
+  const parts = Array.from({ length: 4 }, (_, i) => 1 + i * PART)
+  const reports = await inPairs(parts, (from) =>
+    simulate('--serverless', '--from', `${from}`, '--count', `${PART}`),
+  )
+  const broken = reports.flatMap(({ failure }) => (failure === undefined ? [] : [failure]))
+  const told = broken.map((f) => `${f.invariant}: ${f.detail}\n  ${replay(f.seed, { serverless: true })}`)
+  expect(told).toEqual([])
+  expect(reports.reduce((sum, { grants }) => sum + grants, 0)).toBeGreaterThan(PART * 4)
 })
 
 it('plays the same from the same seeds, and otherwise not', async () => {

@@ -25,11 +25,15 @@ export interface Outcome {
   readonly tally: Tally
 }
 
+/** More events within so short a time mean that somebody does the same over and over. */
+const LULL_MS = 1
+const SPIN = 5_000
+
 /** After everything is closed, requests that are still under way end within this many TTLs. */
 const REST_TTLS = 6
 
 export async function play(seed: number, options: PlayOptions = {}): Promise<Outcome> {
-  const world = new World(seed, profileOf(seed), options)
+  const world = new World(seed, profileOf(seed, options.serverless), options)
   const { judge, timeline } = world
   const onUnhandled = (reason: unknown): void =>
     judge.violated(
@@ -38,11 +42,15 @@ export async function play(seed: number, options: PlayOptions = {}): Promise<Out
     )
   process.on('unhandledRejection', onUnhandled)
   let events = 0
+  let lullSince = 0
+  let inLull = 0
   const chaos = new Chaos(world)
   try {
     const stepped = async (): Promise<boolean> => {
       events++
       const more = await timeline.step()
+      if (timeline.monotonic() - lullSince > LULL_MS) [lullSince, inLull] = [timeline.monotonic(), 0]
+      else if (++inLull > SPIN) judge.violated('nobody spins', `${SPIN} events within ${LULL_MS} ms`)
       judge.check()
       return more && judge.violation === undefined
     }
@@ -81,12 +89,18 @@ async function untilThrough(world: World, chaos: Chaos, stepped: () => Promise<b
     if (now >= nextLook) {
       nextLook = now + 100
       judge.checkLeft()
-      if (world.settled) judge.checkHandOff(byId)
+      if (world.settled) judge.checkHandOff(byId, handOffMs(world))
     }
     if (now > bound)
       judge.violated('nobody waits for ever', `${living.length} are not through, ${living[0]?.id} among them`)
   }
   if (judge.violation === undefined) judge.violated('nobody waits for ever', 'nothing happens any more')
+}
+
+/** A permit free and the first in line standing ready, without faults: it is granted within this. */
+function handOffMs({ profile: { servers, ttlMs } }: World): number {
+  // Without a server the first in line may have been far from the front when it last looked.
+  return servers > 0 ? 600 : 0.6 * ttlMs + 1_600
 }
 
 /**
@@ -106,7 +120,9 @@ function boundMs({ profile, judge }: World, chaos: Chaos, living: number): numbe
     }
   }
   const [, longest] = profile.workMs
-  return Math.ceil(living / profile.permits) * (longest * 1.05 + 1_000) + ttls * 1.1 * profile.ttlMs
+  // Without a server, whoever is next may look again only after a while.
+  const lookMs = profile.servers === 0 ? 0.6 * profile.ttlMs : 0
+  return Math.ceil(living / profile.permits) * (longest * 1.05 + 1_000 + lookMs) + ttls * 1.6 * profile.ttlMs
 }
 
 async function untilQuiet(world: World, chaos: Chaos, stepped: () => Promise<boolean>): Promise<void> {

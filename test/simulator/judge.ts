@@ -28,8 +28,6 @@ export interface Work {
 
 /** Rates of clocks differ by at most this much from true time, either way. */
 export const MAX_DRIFT = 0.03
-/** A permit free and the first in line standing ready at a server without faults: it is granted within this. */
-const HAND_OFF_MS = 600
 
 export class Judge {
   readonly ledger: Ledger
@@ -165,8 +163,9 @@ export class Judge {
   /**
    * Without faults: is a permit free although the first in line stands ready?
    * @param standingSince true time since when the open request of a member has stood at a running server
+   * @param withinMs how long that may last
    */
-  checkHandOff(standingSince: (id: string) => number | undefined): void {
+  checkHandOff(standingSince: (id: string) => number | undefined, withinMs: number): void {
     const { control, line } = this.ledger
     const first = line[0]
     const free = control !== undefined && control.holders.length < control.permits
@@ -174,7 +173,7 @@ export class Judge {
     const now = this.#timeline.monotonic()
     if (since === undefined || first === undefined) this.#readySince = undefined
     else if (this.#readySince?.id !== first.id) this.#readySince = { id: first.id, at: now }
-    else if (now - Math.max(since, this.#readySince.at) > HAND_OFF_MS)
+    else if (now - Math.max(since, this.#readySince.at) > withinMs)
       this.violated('a free permit is handed on at once', `${first.id} stands ready since ${since}`)
   }
 

@@ -62,7 +62,11 @@ export class Ledger {
     if (writes.controlGone) this.#o.violated('the control record stays', 'it was deleted')
     const before = this.control
     const after = writes.control ?? before
-    if (after === undefined) return
+    if (after === undefined) {
+      // Somebody who had only posted its join left before there was a queue.
+      for (const member of writes.members) this.#enter(member)
+      return
+    }
     const held = before?.holders ?? []
     if (writes.control === undefined) {
       const here = [...held, ...this.#order].find((h) => writes.members.some((m) => m.id === h.id && m.end))
@@ -108,6 +112,8 @@ export class Ledger {
   #enter(member: Member): void {
     const { violated } = this.#o
     const known = this.#known.get(member.id)
+    // It asks for a ticket, and has none yet.
+    if (known === undefined && member.posted !== undefined) return
     if (known?.end !== undefined && member.end?.as !== known.end.as)
       violated('an ended member never comes back', `${member.id} was ${known.end.as}, is ${member.end?.as}`)
     if (known !== undefined && (known.ticket !== member.ticket || known.priority !== member.priority))

@@ -9,9 +9,19 @@ import type { TurnsApi } from '../../src/turns/api.ts'
 import { openTurn, type Turn } from '../../src/turns/session.ts'
 import type { Work } from './judge.ts'
 import type { Machine } from './machine.ts'
-import { Network } from './network.ts'
-import type { Seat } from './server.ts'
+import type { MemberApi } from './judged-api.ts'
 import { QUEUE, type World } from './world.ts'
+
+/** How a member reaches the queue: over a network to servers, or next to the store. */
+export interface Way {
+  readonly api: MemberApi
+  /** Since when (true ms) a request of this member has stood where it could be granted. */
+  standingSince(id: string): number | undefined
+  /** The member's process is gone. */
+  drop(): void
+  /** The member is through. */
+  close(): Promise<void>
+}
 
 export interface Character {
   readonly priority: number
@@ -31,7 +41,7 @@ export interface Character {
 export class Member {
   readonly machine: Machine
   readonly #world: World
-  readonly #network: Network
+  readonly way: Way
   readonly #character: Character
   readonly #random: Random
   readonly #giveUp = new AbortController()
@@ -39,10 +49,10 @@ export class Member {
   #work: (Work & { end: () => void }) | undefined
   state: 'waiting' | 'holding' | 'over' = 'waiting'
 
-  constructor(world: World, machine: Machine, seats: readonly Seat[], character: Character) {
+  constructor(world: World, machine: Machine, way: Way, character: Character) {
     this.#world = world
     this.machine = machine
-    this.#network = new Network(world, machine, seats)
+    this.way = way
     this.#character = character
     this.#random = {
       next: () => world.random.next(),
@@ -67,7 +77,7 @@ export class Member {
     const { priority, waitTimeoutMs } = this.#character
     try {
       const turn = await openTurn({
-        api: this.#network.api as unknown as TurnsApi,
+        api: this.way.api as unknown as TurnsApi,
         clock: this.machine,
         random: this.#random,
         queue: QUEUE,
@@ -101,6 +111,7 @@ export class Member {
       if (!fine) judge.violated('nobody live is refused', `${this.#id}: ${String(error)}`)
     }
     this.state = 'over'
+    await this.way.close()
     this.#world.trace.note(this.machine.name, 'is through')
   }
 
@@ -111,7 +122,7 @@ export class Member {
 
   kill(): void {
     this.machine.kill()
-    this.#network.drop()
+    this.way.drop()
   }
 
   /** Its clocks were stepped: a supervisor that finds a deadline passed has ended the command for good. */
@@ -120,12 +131,12 @@ export class Member {
   }
 
   standingSince(): number | undefined {
-    return this.#network.standingSince(this.#id)
+    return this.way.standingSince(this.#id)
   }
 
   /** A buggy or hostile client with a fence that is not this member's. */
   stray(fence: number): void {
-    const { api } = this.#network
+    const { api } = this.way
     const calls = [api.beat(QUEUE, this.#id, fence, undefined), api.leave(QUEUE, this.#id, fence, undefined)]
     for (const call of calls) call.catch(() => {})
   }

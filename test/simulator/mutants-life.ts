@@ -72,21 +72,30 @@ export const lifeMutants: readonly Mutant[] = [
     name: 'lost-wake-up',
     fault: 'a release grants nothing',
     edits: [
-      actor('= transition.settle(', "= batch.some((b) => b.command.kind === 'leave') || transition.settle("),
+      actor(
+        'beatsOnly || transition.settle(',
+        "beatsOnly || batch.some((b) => b.command.kind === 'leave') || transition.settle(",
+      ),
     ],
   },
   {
     name: 'deaf-to-others',
     fault: 'a release on another server grants nothing here',
-    edits: [actor("await this.submit({ kind: 'settle' })", 'await undefined')],
+    edits: [
+      {
+        file: 'src/turns/queue-watch.ts',
+        find: "await submit({ kind: 'settle' })",
+        replace: 'await undefined',
+      },
+    ],
   },
   {
     name: 'acknowledged-without-commit',
     fault: 'a commit with an unknown outcome is taken for done',
     edits: [
       actor(
-        "this.#again(error.code === 'throttled' ? 'throttled' : 'outcome_unknown')",
-        "if (error.code === 'outcome_unknown') return changes.map(() => undefined)\n      this.#again('throttled')",
+        "this.#again(error.code === 'throttled' ? 'throttled' : 'outcome_unknown', true)",
+        "if (error.code === 'outcome_unknown') return changes.map(() => undefined)\n      this.#again('throttled', true)",
       ),
     ],
   },

@@ -2,6 +2,7 @@
 import type { Edit, Mutant } from './mutants.ts'
 
 const rules = (find: string, replace: string): Edit => ({ file: 'src/turns/rules.ts', find, replace })
+const line = (find: string, replace: string): Edit => ({ file: 'src/turns/line.ts', find, replace })
 const commands = (find: string, replace: string): Edit => ({ file: 'src/turns/commands.ts', find, replace })
 
 export const orderMutants: readonly Mutant[] = [
@@ -89,15 +90,15 @@ export const orderMutants: readonly Mutant[] = [
     fault: 'nobody enters the window when one leaves it: a row of dead waiters is stuck',
     edits: [
       rules(
-        'if (!this.#line.remove(entry.ticket)) return\n    this.#dropBeat(entry.ticket, beat)\n    this.#refill()',
-        'if (!this.#line.remove(entry.ticket)) return\n    this.#dropBeat(entry.ticket, beat)',
+        'if (!this.#takeOut(entry)) return\n    this.#dropBeat(entry.ticket, beat)\n    this.#refill()',
+        'if (!this.#takeOut(entry)) return\n    this.#dropBeat(entry.ticket, beat)',
       ),
     ],
   },
   {
     name: 'window-does-not-grow',
     fault: 'evictions do not double the window: each dead waiter of a row costs a TTL',
-    edits: [rules('2 ** Math.min(evictions, 6)', '2 ** Math.min(evictions, 0)')],
+    edits: [line('2 ** Math.min(evictions, 6)', '2 ** Math.min(evictions, 0)')],
   },
   {
     name: 'new-ticket-for-the-evicted',

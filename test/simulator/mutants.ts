@@ -4,6 +4,7 @@
  */
 import { lifeMutants } from './mutants-life.ts'
 import { orderMutants } from './mutants-order.ts'
+import { serverlessMutants } from './mutants-serverless.ts'
 import { sessionMutants } from './mutants-session.ts'
 
 export interface Edit {
@@ -18,7 +19,14 @@ export interface Mutant {
   readonly name: string
   /** What goes wrong with it. */
   readonly fault: string
+  /** Shows only where members have no server. */
+  readonly serverless?: true
   readonly edits: readonly Edit[]
 }
 
-export const mutants: readonly Mutant[] = [...orderMutants, ...lifeMutants, ...sessionMutants]
+export const mutants: readonly Mutant[] = [
+  ...orderMutants,
+  ...lifeMutants,
+  ...sessionMutants,
+  ...serverlessMutants,
+]

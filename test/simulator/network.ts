@@ -5,6 +5,7 @@
 import { SignalboxError } from '../../src/kernel/error.ts'
 import { judgedApi, type Call, type MemberApi } from './judged-api.ts'
 import type { Machine } from './machine.ts'
+import type { Way } from './member.ts'
 import type { Seat } from './server.ts'
 import type { World } from './world.ts'
 
@@ -18,7 +19,7 @@ interface Exchange<T> {
   readonly reject: (error: SignalboxError) => void
 }
 
-export class Network {
+export class Network implements Way {
   readonly #world: World
   readonly #machine: Machine
   readonly #seats: readonly Seat[]
@@ -48,6 +49,10 @@ export class Network {
   /** The member's process is gone: its connections close, unless nobody notices. */
   drop(): void {
     for (const hangUp of this.#open) this.#hangUp(hangUp)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
   }
 
   #exchange<T>(

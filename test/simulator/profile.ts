@@ -10,6 +10,7 @@ export interface Profile {
   readonly permits: number
   readonly ttlMs: number
   readonly stopGraceMs: number
+  /** 0: each member has a service of its own, and the store is where they meet. */
   readonly servers: number
   readonly members: number
   /** How many join within the first second. */
@@ -29,7 +30,7 @@ export interface Profile {
 }
 
 /** @param seed every 400th is huge, every 40th large */
-export function profileOf(seed: number): Profile {
+export function profileOf(seed: number, serverless = false): Profile {
   const random = seededRandom(Math.imul(seed, 0x9e3779b1))
   const between = (min: number, max: number): number => min + random.next() * (max - min)
   const whole = (min: number, max: number): number => Math.floor(between(min, max + 1))
@@ -44,7 +45,7 @@ export function profileOf(seed: number): Profile {
     ttlMs,
     // The most that this TTL leaves room for: 0.3 · TTL.
     stopGraceMs: Math.floor(ttlMs * between(0.05, 0.29)),
-    servers: whole(1, 3),
+    servers: serverless ? 0 : whole(1, 3),
     members,
     late: random.next() < 0.3 ? whole(2, 5) : 0,
     massacre,

@@ -47,7 +47,7 @@ export function enter(report: Report, outcome: Outcome): void {
   if (outcome.violation !== undefined) report.failure = { seed: outcome.seed, ...outcome.violation }
 }
 
-export function print(report: Report, mutant?: string): void {
+export function print(report: Report, mutant: string | undefined, serverless: boolean): void {
   const { histories, events, members, grants, evictions, simulatedHours, seconds, faults, failure } = report
   console.log(
     `${histories} histories in ${seconds.toFixed(1)} s: ${events} events, ${simulatedHours.toFixed(1)} simulated hours,`,
@@ -56,12 +56,16 @@ export function print(report: Report, mutant?: string): void {
   if (mutant === undefined) for (const kind of faultKinds) console.log(`  ${kind.padEnd(22)} ${faults[kind]}`)
   if (failure === undefined) return
   console.log(`\nseed ${failure.seed} at ${(failure.at / 1_000).toFixed(3)} s breaks: ${failure.invariant}`)
-  console.log(`  ${failure.detail}\nreplay: ${replay(failure.seed, mutant)}`)
+  console.log(`  ${failure.detail}\nreplay: ${replay(failure.seed, { mutant, serverless })}`)
 }
 
 /** The command that plays one history again, readably. */
-export function replay(seed: number, mutant?: string): string {
-  return `node test/simulator/run.ts --seed ${seed} --trace${mutant === undefined ? '' : ` --mutant ${mutant}`}`
+export function replay(
+  seed: number,
+  { mutant, serverless }: { readonly mutant?: string | undefined; readonly serverless: boolean },
+): string {
+  const command = `node test/simulator/run.ts --seed ${seed} --trace${serverless ? ' --serverless' : ''}`
+  return mutant === undefined ? command : `${command} --mutant ${mutant}`
 }
 
 function mix(a: string, b: string): string {

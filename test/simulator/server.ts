@@ -7,8 +7,7 @@ import type { Range, Store } from '../../src/ports/store.ts'
 import { createTurnsService, type TurnsService } from '../../src/turns/service.ts'
 import { MAX_DRIFT } from './judge.ts'
 import { Machine } from './machine.ts'
-import type { FaultKind } from './tally.ts'
-import type { World } from './world.ts'
+import { addFaults, type World } from './world.ts'
 
 export interface Server {
   readonly machine: Machine
@@ -19,7 +18,7 @@ export interface Server {
 }
 
 /** The store as a process sees it: answers reach it through its machine's gate. */
-function gated(machine: Machine, store: MemoryStore): Store {
+export function gated(machine: Machine, store: MemoryStore): Store {
   return {
     limits: store.limits,
     now: () => store.now(),
@@ -92,7 +91,7 @@ export class Seat {
 
   #end(server: Server, how: 'closed' | 'killed'): void {
     const { machine, store, turns, connections } = server
-    this.#addFaults(store)
+    addFaults(this.#world, store)
     if (how === 'closed') {
       machine.run(() => {
         void turns.close().then(() => this.#drain(server, 100))
@@ -116,13 +115,5 @@ export class Seat {
     turns.start().catch(() => {
       if (this.server === server) machine.timer(500, () => this.#takeUp(server))
     })
-  }
-
-  #addFaults({ faults }: MemoryStore): void {
-    const { tally } = this.#world
-    for (const [kind, n] of Object.entries(faults.injected)) {
-      const name = `store ${kind}`
-      if (name in tally) tally[name as FaultKind] += n
-    }
   }
 }

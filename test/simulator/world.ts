@@ -1,5 +1,10 @@
 /** What all parts of one history share. */
-import { memoryDatabase, type FaultPlan, type MemoryDatabase } from '../../src/drivers/memory/index.ts'
+import {
+  memoryDatabase,
+  type FaultPlan,
+  type MemoryDatabase,
+  type MemoryStore,
+} from '../../src/drivers/memory/index.ts'
 import { seededRandom, type Random } from '../../src/kernel/id.ts'
 import { Judge } from './judge.ts'
 import type { Profile } from './profile.ts'
@@ -32,6 +37,8 @@ export const calmWeather: Weather = {
 export interface PlayOptions {
   /** Takes the trace, line by line. */
   readonly print?: ((line: string) => void) | undefined
+  /** No servers: each member has a service of its own. */
+  readonly serverless?: boolean | undefined
 }
 
 export class World {
@@ -82,5 +89,13 @@ export class World {
   /** Runs `act` after `ms` of true time. */
   later(ms: number, act: () => void): void {
     this.timeline.timer(ms, act)
+  }
+}
+
+/** Counts what a connection to the store has injected. */
+export function addFaults({ tally }: World, { faults }: MemoryStore): void {
+  for (const [kind, n] of Object.entries(faults.injected)) {
+    const name = `store ${kind}`
+    if (name in tally) tally[name as FaultKind] += n
   }
 }

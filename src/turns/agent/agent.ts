@@ -141,7 +141,7 @@ export class Agent {
   }
 
   #granted(turn: Turn): void {
-    const { id: member, ticket, fence, waitedMs } = turn
+    const { id: member, ticket, fence, waitedMs, positionAtJoin } = turn
     const heldUntil = turn.limits()
     this.#change({
       state: 'holding',
@@ -149,6 +149,7 @@ export class Agent {
       ticket,
       fence,
       waitedMs,
+      positionAtJoin,
       heldUntil,
       view: undefined,
       viewAt: undefined,

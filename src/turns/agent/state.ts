@@ -47,6 +47,8 @@ export const agentState = z.object({
   ticket: z.number().int().optional(),
   fence: z.number().int().optional(),
   waitedMs: z.number().optional(),
+  /** Place in the line right after joining; 0 when the turn was free. */
+  positionAtJoin: z.number().int().optional(),
   /** Until when the turn may be relied on, on both clocks of this machine; a beat moves it. */
   heldUntil: deadline.optional(),
   /** The server's last answer while waiting, and when it came (monotonic ms). */
@@ -61,5 +63,14 @@ export type AgentState = z.infer<typeof agentState>
 /** What changes while an agent lives. */
 export type AgentProgress = Pick<
   AgentState,
-  'state' | 'member' | 'ticket' | 'fence' | 'waitedMs' | 'heldUntil' | 'view' | 'viewAt' | 'trouble'
+  | 'state'
+  | 'member'
+  | 'ticket'
+  | 'fence'
+  | 'waitedMs'
+  | 'positionAtJoin'
+  | 'heldUntil'
+  | 'view'
+  | 'viewAt'
+  | 'trouble'
 >

@@ -9,6 +9,7 @@ import type { CliContext } from '../../cli/context.ts'
 import type { StartFlags } from './agent/request.ts'
 import type { StopFlags } from './agent/stop.ts'
 import type { WaitFlags } from './agent/wait.ts'
+import { whereOptions } from './where.ts'
 
 /** The commands under `signalbox turn agent`. */
 export function agentCommand(context: CliContext): Command {
@@ -33,8 +34,7 @@ export function agentCommand(context: CliContext): Command {
 }
 
 function startCommand(agent: Command, context: CliContext): void {
-  agent
-    .command('start')
+  whereOptions(agent.command('start'))
     .description('Join a queue and hold the place in the background')
     .argument('<queue>', 'name of the queue; it is made when first used')
     .option(
@@ -46,11 +46,6 @@ function startCommand(agent: Command, context: CliContext): void {
     .addOption(new Option('--lease <duration>', 'the same as --ttl'))
     .option('--stop-grace <duration>', 'how long before its deadline the turn is about to end (default: 5s)')
     .option('--label <key=value>', 'shown to others; may be given again', collect, [])
-    .option('--url <url>', 'the server (default: SIGNALBOX_URL)')
-    .option(
-      '--data-dir <directory>',
-      'the server that owns this directory (default: SIGNALBOX_DATA_DIR, ./data)',
-    )
     .option('--port <number>', 'serve gRPC on this port of 127.0.0.1 (default: 50051 if free, else any)')
     .option('--max-hold <duration>', 'give the turn back after holding it for this long (default: 6h)')
     .option(

@@ -29,6 +29,12 @@ export function defaultLabels(env: Env): Record<string, string> {
   )
 }
 
+/** Who acts: the actor of a workflow run, else `ann@laptop`. */
+export function actorName(env: Env): string {
+  const { actor, user = 'unknown', host } = defaultLabels(env)
+  return actor ?? `${user}@${host}`
+}
+
 /** `acme/web build #4711`, `ann@laptop`; undefined when the labels say nothing of the kind. */
 export function labelName(labels: Readonly<Record<string, string>> | undefined): string | undefined {
   if (labels === undefined) return undefined

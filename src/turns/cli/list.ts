@@ -25,12 +25,12 @@ export async function listQueues(
   } while (after !== undefined && queues.length < limit)
   if (json) return `${JSON.stringify({ queues, ...(after === undefined ? {} : { next: after }) })}\n`
   if (queues.length === 0) return 'No turn queues yet.\n'
-  const rows = queues.map(({ queue, state, permits, holding, waiting, waitingExact }) => [
+  const rows = queues.map(({ queue, state, permits, holding, waiting }) => [
     queue,
     state,
     String(permits),
     String(holding),
-    waitingExact ? String(waiting) : `${waiting}+`,
+    String(waiting),
   ])
   const more = after === undefined ? '' : 'There are more; raise --limit.\n'
   return table([['QUEUE', 'STATE', 'PERMITS', 'HOLDING', 'WAITING'], ...rows]) + more

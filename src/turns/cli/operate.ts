@@ -3,6 +3,7 @@
  * reason, which stands in the audit log and is shown to those it concerns.
  */
 import type { Command } from 'commander'
+import type { ConnectOptions } from '../../cli/context.ts'
 import { table } from '../../cli/output.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { SignalboxError } from '../../kernel/error.ts'
@@ -19,9 +20,7 @@ import { printable, shortId } from './text.ts'
 
 type Turns = TurnsApi & TurnsOperations
 
-export interface OperateFlags {
-  readonly url?: string
-  readonly dataDir?: string
+export interface OperateFlags extends ConnectOptions {
   readonly json?: true
   readonly reason?: string
   readonly force?: true
@@ -31,8 +30,11 @@ export interface OperateFlags {
 /** Runs `use` with a connection and prints what it returns. */
 export type Perform = (flags: OperateFlags, use: (turns: Turns) => Promise<string>) => Promise<void>
 
-/** @param command makes a sub-command with the options that all of them have */
-export function operatorCommands(command: (name: string) => Command, perform: Perform): void {
+/**
+ * @param command makes a sub-command with the options that all of them have
+ * @param by who acts, for an engine without a server; a server knows who calls
+ */
+export function operatorCommands(command: (name: string) => Command, perform: Perform, by: string): void {
   for (const [name, state, what] of [
     ['pause', 'paused', 'Grant nothing and take nobody, until resumed; holders go on'],
     ['drain', 'draining', 'Take nobody new; who waits still gets its turn'],
@@ -46,7 +48,7 @@ export function operatorCommands(command: (name: string) => Command, perform: Pe
         const queue = queueArgument(text)
         const reason = state === 'open' && flags.reason === undefined ? 'resume' : reasonOf(flags)
         await perform(flags, async (turns) => {
-          const { changed } = await turns.setState(queue, state, { reason })
+          const { changed } = await turns.setState(queue, state, { reason, by })
           return said(
             flags,
             { queue, state, changed },
@@ -66,7 +68,7 @@ export function operatorCommands(command: (name: string) => Command, perform: Pe
       const permits = wholeNumber(number, { flag: 'permits', min: 1, max: MAX_PERMITS })
       const reason = reasonOf(flags)
       await perform(flags, async (turns) => {
-        const { changed } = await turns.setPermits(queue, permits, { reason })
+        const { changed } = await turns.setPermits(queue, permits, { reason, by })
         return said(
           flags,
           { queue, permits, changed },
@@ -90,7 +92,7 @@ export function operatorCommands(command: (name: string) => Command, perform: Pe
       const force = flags.force === true
       await perform(flags, async (turns) => {
         const id = await memberOf(turns, queue, member)
-        const { outcome } = await turns.evict(queue, id, { reason, force })
+        const { outcome } = await turns.evict(queue, id, { reason, by, force })
         const told = {
           evicted: 'evicted',
           ending:

@@ -64,7 +64,7 @@ export class Reporter {
         )
         break
       case 'reachable':
-        this.#repeated('reachable', 'the server is back', { event: 'reachable' })
+        this.#repeated('reachable', 'reachable again', { event: 'reachable' })
         break
       case 'beat_failed': {
         const left = `the turn is safe for another ${formatDuration(event.leftMs)}`
@@ -76,7 +76,7 @@ export class Reporter {
         break
       }
       case 'beat_restored':
-        this.#repeated('beat_restored', 'the server is back, the turn is kept', { event: 'beat_restored' })
+        this.#repeated('beat_restored', 'reachable again, the turn is kept', { event: 'beat_restored' })
         break
       case 'leave_failed':
         this.#repeated(

@@ -10,6 +10,7 @@ export function waitingLine(view: MemberView, agoMs: number): string {
   const parts = [`waiting, position ${positionExact ? '' : 'about '}${position} of the line`]
   if (view.queueState !== undefined)
     parts.push(`the queue is ${view.queueState}: ${printable(view.reason ?? 'no reason given')}`)
+  else if (view.reason !== undefined && holders.length === 0) parts.push(printable(view.reason))
   if (holders.length > 0) {
     const names = holders.map(({ id, sinceMs, labels }) => {
       const name = labelName(labels)

@@ -24,6 +24,7 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
 /** What a call may take beyond the time it asks the server to wait. */
 const ANSWER_MS = 10_000
 const LEAVE_MS = 3_000
+const LONGEST_WAIT_MS = 120_000
 const RETRY_BACKOFF = { baseMs: 100, maxMs: 2_000 }
 /** An answer sooner than this that says nothing new is a server that does not wait: ask it less often. */
 const PROMPT_MS = 20
@@ -107,7 +108,7 @@ export class Membership {
       const { position, pollMs } = answer.value
       tell(onProgress, { type: 'waiting', view: answer.value })
       this.#ending.signal.throwIfAborted()
-      const waitMs = Math.min(60_000, Math.max(0, Math.floor(pollMs)))
+      const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(0, Math.floor(pollMs)))
       const request = { waitMs, seenPosition: position }
       answer = await this.#persist(waitMs + ANSWER_MS, (s) => api.wait(queue, this.#id, request, s))
       const news = answer.value.state !== 'waiting' || answer.value.position !== position

@@ -123,7 +123,6 @@ export class ScriptedTurns implements TurnsApi, TurnsOperations {
       state,
       holding: holders.length,
       waiting: waiters.length,
-      waitingExact: true,
     }))
     return { queues }
   }

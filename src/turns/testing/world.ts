@@ -71,6 +71,12 @@ export function world(seed = 1): World {
       )
       const wanted = Math.min(waiters.length, control.permits + 1)
       expectThat(control.window.length >= wanted, `the window has ${control.window.length} of ${wanted}`)
+      expectThat(
+        control.waiting === waiters.length,
+        `${control.waiting} of ${waiters.length} waiters counted`,
+      )
+      const floor = Math.min(...waiters.map((w) => w.priority))
+      expectThat(waiters.length === 0 || (control.floor ?? 0) <= floor, 'somebody waits below the floor')
       const both = control.holders.filter((h) => waiters.some((w) => w.id === h.id))
       expectThat(both.length === 0, 'a holder still waits')
       return control

@@ -1,4 +1,5 @@
 /** What `turn agent start` was asked for, checked before any process is started. */
+import type { ConnectOptions } from '../../../cli/context.ts'
 import { parseDuration } from '../../../kernel/duration.ts'
 import { SignalboxError } from '../../../kernel/error.ts'
 import { githubWorkerAbove, markOf, type ProcessMark } from '../../agent/processes.ts'
@@ -8,9 +9,7 @@ import { memberRequest, wholeNumber, type MemberFlags, type MemberRequest } from
 type Env = Readonly<Record<string, string | undefined>>
 
 /** As commander gives them. */
-export interface StartFlags extends MemberFlags {
-  readonly url?: string
-  readonly dataDir?: string
+export interface StartFlags extends MemberFlags, ConnectOptions {
   readonly port?: string
   readonly maxHold?: string
   readonly onLost?: string

@@ -5,11 +5,11 @@
  * agent says so by leaving no state file behind.
  */
 import type { CliContext } from '../../../cli/context.ts'
-import { sleep } from '../../../kernel/clock.ts'
+import { sleep, type Clock } from '../../../kernel/clock.ts'
 import { SignalboxError } from '../../../kernel/error.ts'
 import { lives, readAgent, clean } from '../../agent/state-files.ts'
 import type { AgentState } from '../../agent/state.ts'
-import { consume, killedError, selectAgent, type WhichFlags } from './select.ts'
+import { consume, killedError, selectAgent, type Selected, type WhichFlags } from './select.ts'
 
 export interface StopFlags extends WhichFlags {
   readonly json?: true
@@ -23,19 +23,27 @@ const END_MS = 20_000
 export async function stopAgent(flags: StopFlags, context: CliContext): Promise<void> {
   const { clock, stdout } = context
   const selected = selectAgent(flags, context)
-  const { folder, agent } = selected
+  await endAgent(selected, clock)
+  const { queue, id, fence } = selected.agent
+  const text = fence === undefined ? 'left the queue' : `the turn was given back (fence ${fence})`
+  const facts = { id, queue, state: 'stopped', ...(fence === undefined ? {} : { fence }) }
+  stdout.write(flags.json === true ? `${JSON.stringify(facts)}\n` : `${queue}: ${text}\n`)
+}
+
+/**
+ * Makes an agent leave; prints nothing.
+ *
+ * @throws SignalboxError `turn_lost` when it had lost its place before, `unavailable`, `permission_denied`
+ */
+export async function endAgent({ folder, agent }: Selected, clock: Clock): Promise<void> {
   if (agent.state !== 'ended') terminate(agent)
-  await untilEnded(agent, context)
+  await untilEnded(agent, clock)
   const left = readAgent(folder, agent.id)
   if (left?.state === 'ended' && left.pid === agent.pid) throw consume({ folder, agent: left })
   if (left?.pid === agent.pid) {
     clean(folder, clock.now())
     throw killedError(agent)
   }
-  const { queue, id, fence } = agent
-  const text = fence === undefined ? 'left the queue' : `the turn was given back (fence ${fence})`
-  const facts = { id, queue, state: 'stopped', ...(fence === undefined ? {} : { fence }) }
-  stdout.write(flags.json === true ? `${JSON.stringify(facts)}\n` : `${queue}: ${text}\n`)
 }
 
 function terminate({ pid, queue }: AgentState): void {
@@ -50,7 +58,7 @@ function terminate({ pid, queue }: AgentState): void {
   }
 }
 
-async function untilEnded(agent: AgentState, { clock }: CliContext): Promise<void> {
+async function untilEnded(agent: AgentState, clock: Clock): Promise<void> {
   const { queue, pid, ttlMs } = agent
   const until = clock.monotonic() + ttlMs + END_MS
   while (lives(agent)) {
