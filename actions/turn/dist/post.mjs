@@ -1,0 +1,20 @@
+import { i as agentById, o as leave, p as say, t as runStep, u as vanished, v as getState } from "./chunks/step.mjs";
+import { t as SignalboxError } from "./chunks/error.mjs";
+// actions/turn/src/post.ts
+/**
+* The end of the job, whatever became of it: gives back what its main step took. For a `server-start` whose `server-stop` has
+* run nothing is left to do.
+*
+* Invariant: a turn that was lost while the job worked fails the job here, if no other step has said so.
+*/
+await runStep(async () => {
+	const id = getState("agent");
+	if (id === "") return;
+	const selected = agentById(id, process.env);
+	if (selected !== void 0) {
+		await leave(selected);
+		const { queue, fence } = selected.agent;
+		say(fence === void 0 ? `${queue}: left the queue` : `${queue}: the turn was given back (fence ${fence})`);
+	} else if (vanished(id, process.env)) throw new SignalboxError("turn_lost", `${getState("queue")}: agent ${id} was killed while the job worked, so the turn was lost`);
+});
+export {};

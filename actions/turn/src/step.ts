@@ -1,0 +1,43 @@
+/**
+ * How a step of the action begins and ends: signals in, one clear line out.
+ *
+ * Invariants:
+ * - a failure is one annotation and exit code 1, never a stack trace;
+ * - a cancelled step ends by itself before the runner kills it: 7.5 s after SIGINT comes SIGTERM, 2.5 s later SIGKILL
+ *   (docs.github.com, workflow cancellation reference). What it could not wait for goes on in the agent's process.
+ */
+import { setFailed, warning } from '@actions/core'
+import { systemClock } from '../../../src/kernel/clock.ts'
+import { SignalboxError } from '../../../src/kernel/error.ts'
+import { processSignals } from '../../../src/turns/cli/signals.ts'
+import { say } from './log.ts'
+import { inputWords } from './words.ts'
+
+const PATIENCE_MS = 6_000
+const CANCELLED = 130
+
+/** Runs a step to its end. The signal aborts when the step is cancelled. */
+export async function runStep(body: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  process.on('uncaughtException', (error) => {
+    setFailed(inputWords(error))
+    process.exit(1)
+  })
+  const cancelled = new AbortController()
+  processSignals(() => {
+    if (cancelled.signal.aborted) process.exit(CANCELLED)
+    cancelled.abort(new SignalboxError('cancelled', 'the step was cancelled'))
+    systemClock.timer(PATIENCE_MS, () => leaveIt(), { unref: true })
+  })
+  try {
+    await body(cancelled.signal)
+  } catch (error) {
+    if (!cancelled.signal.aborted) setFailed(inputWords(error))
+    else say(error === cancelled.signal.reason ? 'cancelled' : `cancelled: ${inputWords(error)}`)
+  }
+  if (cancelled.signal.aborted) process.exitCode = CANCELLED
+}
+
+function leaveIt(): void {
+  warning('the leaving is not confirmed yet; the agent goes on with it as long as this job lasts')
+  process.exit(CANCELLED)
+}
