@@ -11,7 +11,7 @@ const src = join(root, 'src')
 
 const capabilities = new Set(['turns', 'leases', 'messages', 'jobs', 'schedules', 'voting'])
 /** Files of a capability that touch the outside: its faces and what they run. */
-const face = /^(http|grpc|cli)(\.|$|-)|^(supervisor|agent)$/
+const face = /^(http|grpc|cli)(\.|$|-)|^agent$/
 
 /** The vocabulary of tokens and audit, which belong to the server itself. */
 const AUTH_API = 'server/auth/api.ts'
@@ -53,6 +53,7 @@ function objection({ from, to }: Import): string | undefined {
   const allowed: Record<string, (top: string) => boolean> = {
     kernel: (top) => top === 'kernel',
     ports: (top) => top === 'kernel' || top === 'ports',
+    supervisor: (top) => top === 'kernel' || top === 'supervisor',
     drivers: (top) => ['kernel', 'ports', 'drivers'].includes(top),
     client: (top) => top === 'kernel' || top === 'client' || capabilities.has(top) || to === AUTH_API,
     server: () => true,
@@ -63,7 +64,7 @@ function objection({ from, to }: Import): string | undefined {
     if (testing) return undefined
     const own = there.top === here.top
     const base = there.top === 'kernel' || there.top === 'ports'
-    const cliContext = here.inner.startsWith('cli') && there.top === 'cli'
+    const cliContext = here.inner.startsWith('cli') && ['cli', 'supervisor'].includes(there.top)
     if (!own && !base && !cliContext && !(here.top === 'voting' && there.top === 'jobs'))
       return 'a capability knows only kernel, ports and itself'
     if (own && face.test(there.inner) && !face.test(here.inner))
@@ -114,6 +115,8 @@ describe('the architecture', () => {
     expect(objection({ from: 'kernel/clock.ts', to: 'ports/store.ts' })).toBeDefined()
     expect(objection({ from: 'client/turns.ts', to: 'turns/service.ts' })).toBeDefined()
     expect(objection({ from: 'client/access.ts', to: 'server/auth/tokens.ts' })).toBeDefined()
+    expect(objection({ from: 'turns/service.ts', to: 'supervisor/supervise.ts' })).toBeDefined()
+    expect(objection({ from: 'supervisor/supervise.ts', to: 'turns/api.ts' })).toBeDefined()
     expect(objection({ from: 'server/serve.ts', to: 'turns/service.ts' })).toBeUndefined()
   })
 })

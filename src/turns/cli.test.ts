@@ -6,11 +6,11 @@ import { SignalboxError } from '../kernel/error.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ManualClock } from '../kernel/manual-clock.ts'
 import { actorName, defaultLabels, labelName } from './cli/labels.ts'
-import type { EndSignal } from './cli/signals.ts'
+import type { EndSignal } from '../supervisor/signals.ts'
 import { waitingLine } from './cli/waiting-line.ts'
 import { turnCommands } from './cli.ts'
 import type { Deadline } from './session.ts'
-import { checkPlatform, type Outcome, type SuperviseOptions } from './supervisor/supervise.ts'
+import { checkPlatform, type Outcome, type SuperviseOptions } from '../supervisor/supervise.ts'
 import { member, ScriptedTurns } from './testing/scripted-turns.ts'
 
 class Text implements Output {

@@ -13,9 +13,9 @@ import { operatorCommands } from './cli/operate.ts'
 import type { DoctorFlags } from './cli/doctor.ts'
 import { queueArgument, runRequest, wholeNumber, type RunFlags } from './cli/run-request.ts'
 import { runWithTurn, type RunParts } from './cli/run.ts'
-import { processSignals } from './cli/signals.ts'
+import { processSignals } from '../supervisor/signals.ts'
 import { whereOptions } from './cli/where.ts'
-import { supervise } from './supervisor/supervise.ts'
+import { supervise } from '../supervisor/supervise.ts'
 
 interface ViewFlags extends ConnectOptions {
   readonly limit?: string

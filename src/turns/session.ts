@@ -15,13 +15,14 @@
  * - a waiter that cannot reach the server keeps trying: its place is kept there for a day.
  */
 import type { Clock } from '../kernel/clock.ts'
+import type { Deadline } from '../kernel/deadline.ts'
 import type { Random } from '../kernel/id.ts'
 import { DEFAULT_STOP_GRACE_MS, DEFAULT_TTL_MS, type LeaveView, type TurnsApi } from './api.ts'
-import { holdTiming, type Deadline } from './session/deadline.ts'
+import { holdTiming } from './session/deadline.ts'
 import { Membership } from './session/membership.ts'
 import type { ProgressListener } from './session/progress.ts'
 
-export type { Deadline } from './session/deadline.ts'
+export type { Deadline } from '../kernel/deadline.ts'
 export type { TurnProgress } from './session/progress.ts'
 
 export interface OpenTurnOptions {

@@ -9,7 +9,7 @@
 import { setFailed, warning } from '@actions/core'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { SignalboxError } from '../../../src/kernel/error.ts'
-import { processSignals } from '../../../src/turns/cli/signals.ts'
+import { processSignals } from '../../../src/supervisor/signals.ts'
 import { say } from './log.ts'
 import { inputWords } from './words.ts'
 

@@ -7,7 +7,7 @@ import { ManualClock } from '../../kernel/manual-clock.ts'
 import { decimalKey, type Change, type Key, type Store } from '../../ports/store.ts'
 import { ScriptedTurns } from '../testing/scripted-turns.ts'
 import { doctor, type DoctorFlags, type DoctorSetting } from './doctor.ts'
-import type { EndSignal } from './signals.ts'
+import type { EndSignal } from '../../supervisor/signals.ts'
 
 class Text implements Output {
   text = ''

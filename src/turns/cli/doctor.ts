@@ -11,7 +11,7 @@ import { fail, ok, outcomeOf, skip, skipAll, type Check, type Status } from './d
 import { checksAfterConfiguration, contactChecks, examineEngine } from './doctor/engine.ts'
 import { afterConfiguration as serverChecks, examineServer } from './doctor/server.ts'
 import { queueArgument } from './run-request.ts'
-import { exitCodeOf, type EndSignal, type SignalListener } from './signals.ts'
+import { exitCodeOf, type EndSignal, type SignalListener } from '../../supervisor/signals.ts'
 import { printable } from './text.ts'
 
 export interface DoctorFlags extends ConnectOptions {

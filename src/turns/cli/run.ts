@@ -13,11 +13,11 @@ import { printError } from '../../cli/output.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError, toSignalboxError } from '../../kernel/error.ts'
 import { openTurn, type Turn } from '../session.ts'
-import { checkPlatform, type Outcome, type Supervised, type supervise } from '../supervisor/supervise.ts'
-import { exitCodeOfCommand, startFailure } from './outcome.ts'
+import { checkPlatform, type Outcome, type Supervised, type supervise } from '../../supervisor/supervise.ts'
+import { exitCodeOfCommand, startFailure } from '../../supervisor/outcome.ts'
 import { Reporter } from './reporter.ts'
 import type { RunRequest } from './run-request.ts'
-import { exitCodeOf, type EndSignal, type SignalListener } from './signals.ts'
+import { exitCodeOf, type EndSignal, type SignalListener } from '../../supervisor/signals.ts'
 
 /** What touches processes. */
 export interface RunParts {

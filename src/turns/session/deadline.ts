@@ -9,17 +9,10 @@
  * the margin, which small steps of the wall clock do not reach; it has passed when either clock says so.
  */
 import type { Clock } from '../../kernel/clock.ts'
+import type { Deadline } from '../../kernel/deadline.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { SignalboxError } from '../../kernel/error.ts'
 import { beatInterval, minimumTtl, safetyMargin, ttlIsWorkable } from '../timing.ts'
-
-/** A deadline on both clocks, in milliseconds. */
-export interface Deadline {
-  /** `Clock.monotonic()`; valid in every process of this machine. */
-  readonly at: number
-  /** `Clock.now()`, half a margin later. */
-  readonly wallAt: number
-}
 
 /** The time of sending, on both clocks. */
 export interface Moment {

@@ -10,6 +10,7 @@
  */
 import { backoffDelay } from '../../kernel/backoff.ts'
 import { sleep, type Clock, type Timer } from '../../kernel/clock.ts'
+import type { Deadline } from '../../kernel/deadline.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError } from '../../kernel/error.ts'
 import type { Random } from '../../kernel/id.ts'
@@ -20,7 +21,6 @@ import {
   momentOf,
   proofOf,
   suspendedMs,
-  type Deadline,
   type HoldTiming,
   type Moment,
   type Proof,

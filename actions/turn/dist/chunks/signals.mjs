@@ -469,7 +469,7 @@ const systemRandom = {
 	next: () => Math.random(),
 	id: () => Array.from(randomBytes(ID_LENGTH), (byte) => ALPHABET[byte & 31]).join("")
 };
-// src/turns/cli/signals.ts
+// src/supervisor/signals.ts
 const NUMBERS = {
 	SIGINT: 2,
 	SIGTERM: 15,

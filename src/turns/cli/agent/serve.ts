@@ -16,7 +16,7 @@ import type { AgentEnd, AgentProgress, AgentState } from '../../agent/state.ts'
 import { forget, logPath, publish, reserve } from '../../agent/state-files.ts'
 import { defaultLabels } from '../labels.ts'
 import { Reporter } from '../reporter.ts'
-import { processSignals } from '../signals.ts'
+import { processSignals } from '../../../supervisor/signals.ts'
 import type { StartOrder, StartReport } from './protocol.ts'
 import { agentRequest, type AgentRequest } from './request.ts'
 

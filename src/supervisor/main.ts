@@ -1,6 +1,6 @@
 /**
- * The supervisor: a small process between `turn run` and its command, so that the command ends with the turn even when
- * `turn run` itself is killed or frozen.
+ * The supervisor: a small process between `turn run` (or `lease run`) and its command, so that the command ends with the turn even
+ * when `turn run` itself is killed or frozen.
  *
  * Invariants:
  * - the command runs in a process group of its own; the supervisor in another session, out of reach of the terminal
@@ -11,12 +11,12 @@
  *
  * Only what kills or freezes parent *and* supervisor at once leaves a command alone.
  *
- * It starts each time a turn comes: it imports built-ins of Node and files that import nothing else.
+ * It starts each time a turn or lease comes: it imports built-ins of Node and files that import nothing else.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
-import { systemClock, type Clock, type Timer } from '../../kernel/clock.ts'
-import type { Deadline } from '../session/deadline.ts'
+import { systemClock, type Clock, type Timer } from '../kernel/clock.ts'
+import type { Deadline } from '../kernel/deadline.ts'
 import { endGroup, groupOf, signalGroup, type ProcessGroup } from './process-group.ts'
 import { decoder, encode, type Order, type Report } from './protocol.ts'
 import { timeLeft } from './time-left.ts'

@@ -12,7 +12,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { sleep, type Clock } from '../../kernel/clock.ts'
+import { sleep, type Clock } from '../kernel/clock.ts'
 
 export interface ProcessGroup {
   /** The leader's process id, which is the group's and the session's as well. */

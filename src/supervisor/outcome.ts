@@ -1,7 +1,7 @@
 /** How a command's end becomes an exit code, as a shell would have it. */
 import { constants } from 'node:os'
-import { SignalboxError } from '../../kernel/error.ts'
-import type { Outcome } from '../supervisor/supervise.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import type { Outcome } from './supervise.ts'
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'not found; check its name and PATH, and the program that its first line (#!) names',

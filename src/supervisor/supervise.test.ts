@@ -7,8 +7,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { sleep, systemClock as clock } from '../../kernel/clock.ts'
-import { systemRandom } from '../../kernel/id.ts'
+import { sleep, systemClock as clock } from '../kernel/clock.ts'
+import { systemRandom } from '../kernel/id.ts'
 import { endGroup, groupLives, groupOf, groupsMarked, signalGroup } from './process-group.ts'
 import { supervise, type Outcome, type Supervised, type SuperviseOptions } from './supervise.ts'
 
@@ -35,7 +35,7 @@ exec "$2/stubborn" "$1"
 /** A process that runs a command under \`supervise\` and prints the outcome. */
 const PARENT = `
 import { supervise } from '${new URL('supervise.ts', import.meta.url).href}'
-import { systemClock as clock } from '${new URL('../../kernel/clock.ts', import.meta.url).href}'
+import { systemClock as clock } from '${new URL('../kernel/clock.ts', import.meta.url).href}'
 const { deadlineMs, ...options } = JSON.parse(process.argv[2])
 const at = clock.monotonic() + deadlineMs
 const deadline = deadlineMs === undefined ? undefined : { at, wallAt: clock.now() + deadlineMs + 60000 }

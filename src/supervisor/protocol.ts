@@ -1,10 +1,10 @@
 /**
- * What `turn run` and its supervisor say to each other: one JSON object a line, over one socket pair (descriptor 3 of
+ * What `turn run` or `lease run` and its supervisor say to each other: one JSON object a line, over one socket pair (descriptor 3 of
  * the supervisor). The end of the stream says that the other process is dead.
  *
  * This file is loaded by the supervisor: it may import nothing that takes time to start.
  */
-import type { Deadline } from '../session/deadline.ts'
+import type { Deadline } from '../kernel/deadline.ts'
 import type { ProcessGroup } from './process-group.ts'
 
 /** To the supervisor. `run` comes first, once. */

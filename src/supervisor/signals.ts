@@ -1,4 +1,4 @@
-/** The signals that end a `turn run`: taken while it runs, given back afterwards. */
+/** The signals that end a command of ours which runs another: taken while it runs, given back afterwards. */
 
 export type EndSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGQUIT'
 
