@@ -7,7 +7,7 @@ import { expectEmpty, queueAt, untilWaiting } from './queue.ts'
 import { Job, killJobs, type Step } from './runner.ts'
 
 /** GitHub's patience is 7.5 s; the place is to be gone well within it. */
-const PROMPT_MS = 2_000
+const PROMPT_MS = 6_000
 
 let server: ServerProcess
 beforeAll(async () => {

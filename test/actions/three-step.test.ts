@@ -76,10 +76,10 @@ it('leaves when client-wait is cancelled and server-stop runs', async () => {
   const second = await started('cancelled')
   const waiting = step(second, 'client-wait')
   await until('it waits', () => waiting.raw().includes('waiting, position 1'))
-  expect(await waiting.cancel()).toBeLessThan(2_000)
+  expect(await waiting.cancel()).toBeLessThan(6_000)
   const stopped = await step(second, 'server-stop').done
   expect(stopped).toMatchObject({ outcome: 'success', log: 'cancelled: left the queue\n' })
-  expect(stopped.tookMs).toBeLessThan(2_000)
+  expect(stopped.tookMs).toBeLessThan(6_000)
   expect(await queue.waiters()).toEqual([])
   await first.end()
 })
