@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { argument, block, blocks, folder, source, unquoted, type Block } from './hcl.ts'
 import { call, copyOfAll, formatters, temporaryFolder, terraform } from './tools.ts'
 
-const modules = ['turns-aws', 'turns-gcp']
+const modules = ['messages-aws', 'turns-aws', 'turns-gcp']
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
   name.endsWith('.tf'),
 )
@@ -105,7 +105,7 @@ describe.each(modules)('%s', (module) => {
 })
 
 describe.each(examples)('$example', ({ module, example }) => {
-  const used = block(source(example), 'module', 'turns').body
+  const used = block(source(example), 'module', module.split('-')[0] ?? '').body
 
   it('uses the module with its required inputs and no unknown ones', () => {
     const known = variables(module).map(({ labels: [name] }) => name)

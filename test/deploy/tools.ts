@@ -97,6 +97,7 @@ const answers: Readonly<Record<string, string>> = {
   aws_dynamodb_table: 'arn:aws:dynamodb:eu-central-1:123456789012:table/turns',
   aws_iam_openid_connect_provider:
     'arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com',
+  aws_sqs_queue: 'arn:aws:sqs:eu-central-1:123456789012:orders',
   google_firestore_database: 'github-dynamoq',
 }
 

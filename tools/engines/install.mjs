@@ -21,6 +21,11 @@ const engines = {
     needs: 'Maven, and Java 17 to run',
     install: (folder, version) => maven('software.amazon.dynamodb', 'DynamoDBLocal', version, folder),
   },
+  elasticmq: {
+    version: '1.7.1',
+    needs: 'Maven, and Java 17 to run',
+    install: (folder, version) => maven('org.elasticmq', 'elasticmq-server_2.13', version, folder),
+  },
   moto: {
     version: '5.2.5',
     needs: 'Python 3 with venv',

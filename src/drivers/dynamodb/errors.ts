@@ -4,6 +4,7 @@
  * Invariant: `throttled` and `unavailable` were not applied; a write of which that is not certain is `outcome_unknown`.
  */
 import { SignalboxError, type ErrorCode } from '../../kernel/error.ts'
+import { UNAUTHENTICATED } from '../shared/aws-failure.ts'
 import type { Failure } from './failure.ts'
 import type { TableKeys } from './table.ts'
 
@@ -20,22 +21,6 @@ export interface Call {
   readonly region: string | undefined
   readonly endpoint: string | undefined
 }
-
-const UNAUTHENTICATED = new Set([
-  'AuthFailure',
-  'ExpiredToken',
-  'ExpiredTokenException',
-  'IncompleteSignatureException',
-  'InvalidClientTokenId',
-  'InvalidSignatureException',
-  'MissingAuthenticationToken',
-  'MissingAuthenticationTokenException',
-  'RequestExpired',
-  'RequestInTheFuture',
-  'RequestTimeTooSkewed',
-  'SignatureDoesNotMatch',
-  'UnrecognizedClientException',
-])
 
 export function translate(failure: Failure, call: Call): SignalboxError {
   const [code, text] = meaning(failure, call)

@@ -1,4 +1,5 @@
 /** The SQLite driver: the embedded store, owned by one process. */
+import type { MessageQueue } from '../../ports/message-queue.ts'
 import type { Store } from '../../ports/store.ts'
 import {
   openSqlite,
@@ -7,6 +8,7 @@ import {
   type SqliteFacts,
   type SqliteOptions,
 } from './engine.ts'
+import { SqliteMessageQueue } from './messages/queue.ts'
 import { RecordStore } from './store.ts'
 
 export { openSqlite, DATA_FILE } from './engine.ts'
@@ -28,6 +30,16 @@ export interface SqliteStore extends Store {
  */
 export function sqliteStore(engine: SqliteEngine): Store {
   return new RecordStore(engine.database, engine.group, engine.clock)
+}
+
+/**
+ * The message-queue port on an engine that others share. Closing it leaves the engine open.
+ * @example
+ * const engine = await openSqlite({ directory, clock })
+ * const messages = sqliteMessageQueue(engine)
+ */
+export function sqliteMessageQueue(engine: SqliteEngine): MessageQueue {
+  return new SqliteMessageQueue(engine.database, engine.group, engine.clock)
 }
 
 /**

@@ -1,9 +1,11 @@
 """moto's server, with two of its simplifications put right.
 
 One request at a time: moto undoes a transaction by putting back a copy of all tables, which also undoes, or keeps, what
-other requests did meanwhile. (Its own lock does not cover that.)
+other requests did meanwhile. (Its own lock does not cover that.) Two receives at once may get one message both. A long
+poll lets others pass while it waits.
 
-Permissions of DynamoDB as AWS grants them: on the table that a call names, and for a transaction those of its parts.
+Permissions of DynamoDB as AWS grants them: on the table that a call names, and for a transaction those of its parts. Those
+of SQS likewise: on the queue that a call names, and for a batch the one of its single operation.
 moto asks for an action 'dynamodb:TransactWriteItems' on the resource '*', neither of which exists in AWS. Refusals come
 with the names that DynamoDB gives them.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
@@ -12,6 +14,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-api
 import json
 import sys
 import threading
+import time
 
 import moto.server
 from moto import settings
@@ -22,6 +25,7 @@ from moto.core.exceptions import (
     JsonRESTError,
     SignatureDoesNotMatchError,
 )
+from moto.sqs.models import Queue
 
 CORAL = "com.amazon.coral.service#"
 PARTS = {"Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem", "ConditionCheck": "ConditionCheckItem"}
@@ -35,6 +39,12 @@ class OneAtATime(moto.server.DomainDispatcherApplication):
             return list(super().__call__(environ, start_response))
 
 
+def wait_for_messages(self, timeout):
+    OneAtATime.turn.release()
+    time.sleep(0.02)
+    OneAtATime.turn.acquire()
+
+
 def needed(operation, body):
     """Pairs of action and table."""
     if operation != "TransactWriteItems":
@@ -45,17 +55,23 @@ def needed(operation, body):
 def authorize(self, request_class, resource="*"):
     target = self.headers.get("X-Amz-Target", "")
     checking = ActionAuthenticatorMixin.request_count >= settings.INITIAL_NO_AUTH_ACTION_COUNT
-    if not checking or not target.startswith("DynamoDB_"):
+    if not checking or not target.startswith(("DynamoDB_", "AmazonSQS.")):
         return as_moto_does(self, request_class, resource)
     operation = target.split(".")[1]
     request = signed_request(self, request_class, operation)
-    for action, table in needed(operation, json.loads(self.raw_body)):
-        request._action = f"dynamodb:{action}"
-        arn = f"arn:aws:dynamodb:{self.region}:{self.current_account}:table/{table}"
+    body = json.loads(self.raw_body)
+    if target.startswith("AmazonSQS."):
+        queue = body.get("QueueName") or body["QueueUrl"].split("/")[-1]
+        wanted = [(f"sqs:{operation.removesuffix('Batch')}", "sqs", queue)]
+    else:
+        wanted = [(f"dynamodb:{action}", "dynamodb", f"table/{table}") for action, table in needed(operation, body)]
+    for action, service, name in wanted:
+        request._action = action
+        arn = f"arn:aws:{service}:{self.region}:{self.current_account}:{name}"
         try:
             request.check_action_permitted(arn)
         except AccessDeniedError as error:
-            message = f"{error.message} on resource: {arn} because no identity-based policy allows the dynamodb:{action} action"
+            message = f"{error.message} on resource: {arn} because no identity-based policy allows the {action} action"
             raise JsonRESTError(CORAL + "AccessDeniedException", message) from error
 
 
@@ -81,4 +97,5 @@ def signed_request(self, request_class, operation):
 as_moto_does = ActionAuthenticatorMixin._authenticate_and_authorize_action
 ActionAuthenticatorMixin._authenticate_and_authorize_action = authorize
 moto.server.DomainDispatcherApplication = OneAtATime
+Queue.wait_for_messages = wait_for_messages
 moto.server.main(sys.argv[1:])
