@@ -1,8 +1,8 @@
 /** `signalbox audit`: who did what, newest first. */
 import { Command } from 'commander'
 import type { AuditEntryView, AuditPage } from '../server/auth/api.ts'
-import { printable } from '../turns/cli/text.ts'
-import { wholeNumber } from '../turns/cli/run-request.ts'
+import { printable } from './text.ts'
+import { wholeNumber } from './inputs.ts'
 import { adminOptions, asAdmin, type AdminFlags } from './admin.ts'
 import { table } from './output.ts'
 import type { Terminal } from './terminal.ts'

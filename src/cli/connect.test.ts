@@ -3,7 +3,9 @@ import http from 'node:http'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startOidcIssuer } from '../../test/support/oidc-issuer.ts'
 import { systemClock, type Clock } from '../kernel/clock.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ownerSocketPath } from '../server/listen.ts'
@@ -33,8 +35,10 @@ async function attach(
   options: ConnectOptions,
   env: Record<string, string> = {},
   fallback = NOWHERE,
+  time = clock,
 ): Promise<Connection> {
-  const connection = await connect(options, { cwd: dir, env, clock, random: seededRandom(1), fallback })
+  const facts = { cwd: dir, env, clock: time, random: seededRandom(1), fallback }
+  const connection = await connect(options, facts)
   cleanups.push(() => connection.close())
   return connection
 }
@@ -243,6 +247,39 @@ describe('inputs', () => {
     const { url, tokens } = await serve('a')
     await whoAnswers(await attach({ url }, { SIGNALBOX_TOKEN: 'secret\n' }))
     expect(tokens).toEqual(['Bearer secret'])
+  })
+
+  test('without a token, an ID token of GitHub for the named audience goes with every call; not to a socket', async () => {
+    const issuer = await startOidcIssuer(() => clock.now())
+    cleanups.push(() => issuer.close())
+    const env = { ...issuer.jobEnv(), SIGNALBOX_OIDC_AUDIENCE: 'https://box.example' }
+    const { url, tokens } = await serve('a')
+    const connection = await attach({ url }, env, NOWHERE, systemClock)
+    await whoAnswers(connection)
+    await whoAnswers(connection)
+    const [token] = tokens
+    expect(tokens).toEqual([expect.stringMatching(/^Bearer eyJ/), token])
+    expect(decodeJwt(String(token).slice('Bearer '.length)).aud).toBe('https://box.example')
+    expect(connection.settings).toContainEqual({
+      name: 'ID token of GitHub for',
+      value: 'https://box.example',
+      from: 'SIGNALBOX_OIDC_AUDIENCE',
+    })
+    await whoAnswers(await attach({ url }, { ...env, SIGNALBOX_TOKEN: 'secret' }))
+    await whoAnswers(await attach({ url }, { ...env, SIGNALBOX_OIDC_AUDIENCE: ' ' }))
+    expect(tokens.slice(2)).toEqual(['Bearer secret', undefined])
+    const owned = dataDir('owned')
+    const owner = await serve('owned', ownerSocketPath(owned))
+    await whoAnswers(await attach({ dataDir: owned }, { SIGNALBOX_OIDC_AUDIENCE: 'https://box.example' }))
+    expect(owner.tokens).toEqual([undefined])
+  })
+
+  test('an audience where the job may have no ID token is refused with the permission that is missing', async () => {
+    const env = { SIGNALBOX_OIDC_AUDIENCE: 'https://box.example' }
+    await expect(attach({ url: 'http://127.0.0.1:1' }, env)).rejects.toMatchObject({
+      code: 'unauthenticated',
+      message: expect.stringMatching(/permissions: id-token: write/) as string,
+    })
   })
 
   test('empty variables count as unset', async () => {

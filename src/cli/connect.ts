@@ -11,6 +11,8 @@ import { existsSync, lstatSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { createClient, type Client, type ClientOptions } from '../client/client.ts'
+import { githubIdTokens } from '../client/github-oidc.ts'
+import type { TokenSource } from '../client/transport.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
@@ -101,20 +103,43 @@ export async function connectClient(options: ConnectOptions, facts: ConnectFacts
 function open(
   where: Pick<ClientOptions, 'url' | 'socketPath'>,
   server: Setting,
-  { env, clock, random }: ConnectFacts,
+  facts: ConnectFacts,
 ): ConnectedClient {
-  const token = given(env['SIGNALBOX_TOKEN'])
-  const client = createClient({ ...where, clock, random, ...(token === undefined ? {} : { token }) })
-  const settings = [
-    server,
-    ...(token === undefined ? [] : [{ name: 'token', value: '********', from: 'SIGNALBOX_TOKEN' }]),
-  ]
+  const { clock, random } = facts
+  const credential = credentialOf(where, facts)
+  const client = createClient({
+    ...where,
+    clock,
+    random,
+    ...(credential === undefined ? {} : { token: credential.token }),
+  })
+  const settings = [server, ...(credential === undefined ? [] : [credential.setting])]
   return {
     client,
     describe: where.socketPath === undefined ? server.value : `the server that owns ${server.value}`,
     settings,
     hello: async () => (await import('./hello.ts')).hello(where, clock),
   }
+}
+
+/**
+ * A token of Signalbox, else an ID token of GitHub for the audience that is asked for; on the owner's socket the operating
+ * system says who calls.
+ *
+ * @throws SignalboxError `unauthenticated` when an audience is named and the job may not have ID tokens
+ */
+function credentialOf(
+  { socketPath }: Pick<ClientOptions, 'socketPath'>,
+  { env, clock, random }: ConnectFacts,
+): { readonly token: TokenSource; readonly setting: Setting } | undefined {
+  const token = given(env['SIGNALBOX_TOKEN'])
+  if (token !== undefined) {
+    return { token, setting: { name: 'token', value: '********', from: 'SIGNALBOX_TOKEN' } }
+  }
+  const audience = given(env['SIGNALBOX_OIDC_AUDIENCE'])
+  if (audience === undefined || socketPath !== undefined) return undefined
+  const setting = { name: 'ID token of GitHub for', value: audience, from: 'SIGNALBOX_OIDC_AUDIENCE' }
+  return { token: githubIdTokens({ env, audience, clock, random }), setting }
 }
 
 /** Where an input that is in force came from. */

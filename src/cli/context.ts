@@ -8,6 +8,7 @@
 import type { AccessApi } from '../client/access.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
+import type { LeasesApi, LeasesReading } from '../leases/api.ts'
 import type { Store } from '../ports/store.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 
@@ -48,6 +49,20 @@ export interface Connection {
   readonly store?: Store
   /** What `turn doctor` asks a server beside turns. */
   readonly server?: ServerFace
+  close(): Promise<void>
+}
+
+/** What the commands under `lease` get: leases are taken at a server only, whatever SIGNALBOX_BACKEND says. */
+export interface LeaseContext extends Omit<CliContext, 'connect'> {
+  /** @throws SignalboxError `unavailable` with how to start a server, `invalid_argument` */
+  connect(options: Pick<ConnectOptions, 'url' | 'dataDir'>): Promise<LeaseConnection>
+}
+
+export interface LeaseConnection {
+  /** The original service has no history. */
+  readonly leases: LeasesApi & Partial<Pick<LeasesReading, 'history'>>
+  /** For people: which server this is. */
+  readonly describe: string
   close(): Promise<void>
 }
 

@@ -32,7 +32,8 @@ export async function hello(
   })
   try {
     const path = `${pathname.replace(/\/$/, '')}/healthz`
-    const response = await agent.request({ origin, path, method: 'GET', signal: hangUp.signal })
+    const headers = { accept: 'application/json' }
+    const response = await agent.request({ origin, path, method: 'GET', headers, signal: hangUp.signal })
     const { name, version } = (parseJson(await response.body.text()) ?? {}) as Record<string, unknown>
     if (name !== 'signalbox' || typeof version !== 'string') {
       const what = `what answers at ${facts.address} is not Signalbox (status ${response.statusCode}); check the address`

@@ -6,7 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { SignalboxError } from '../kernel/error.ts'
 import { version } from '../version.ts'
 import { printError } from './output.ts'
-import { cliContext, type Terminal } from './terminal.ts'
+import { cliContext, leaseContext, type Terminal } from './terminal.ts'
 
 interface CommandSource {
   readonly name: string
@@ -18,7 +18,7 @@ interface CommandSource {
 const sources: readonly CommandSource[] = [
   {
     name: 'serve',
-    summary: 'Run the server: HTTP API, console, embedded store',
+    summary: 'Run the server: HTTP API and console, on the embedded store or a cloud store',
     load: async (terminal) => (await import('./serve.ts')).serveCommand(terminal),
   },
   {
@@ -26,6 +26,23 @@ const sources: readonly CommandSource[] = [
     summary: 'Take turns: run a command when its turn in a queue has come',
     load: async (terminal, setExitCode) =>
       (await import('../turns/cli.ts')).turnCommands(cliContext(terminal, setExitCode)),
+  },
+  {
+    name: 'lease',
+    summary: 'Take the lease of a merge queue: only the group that contains the others works',
+    load: async (terminal, setExitCode) =>
+      (await import('../leases/cli.ts')).leaseCommands(leaseContext(terminal, setExitCode)),
+  },
+  {
+    name: 'sidecar',
+    summary: 'Serve message queues to the container next door: gRPC, HTTP',
+    load: async (terminal) => (await import('./sidecar.ts')).sidecarCommand(terminal),
+  },
+  {
+    name: 'messages',
+    summary: 'Send, receive and look at messages',
+    load: async (terminal, setExitCode) =>
+      (await import('../messages/cli.ts')).messagesCommands(cliContext(terminal, setExitCode)),
   },
   {
     name: 'token',

@@ -13,7 +13,9 @@ import { onCrash } from './crash.ts'
 const SIGNALS = { SIGTERM: 15, SIGINT: 2 } as const
 
 export function serveCommand(terminal: Terminal): Command {
-  const command = new Command('serve').description('Run the server: HTTP API, console, embedded store')
+  const command = new Command('serve').description(
+    'Run the server: HTTP API and console, on the embedded store or a cloud store',
+  )
   const keyOf = new Map<string, string>()
   for (const key of configKeys) {
     const option = flagFor(key)

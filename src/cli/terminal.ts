@@ -1,7 +1,7 @@
 /** The process a command line runs in, handed in so that tests run command lines without one. */
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/id.ts'
-import type { CliContext, Output } from './context.ts'
+import type { CliContext, LeaseContext, Output } from './context.ts'
 
 export interface Terminal {
   /** Arguments from the command's name on: `['serve', '--port', '9000']`. */
@@ -33,5 +33,17 @@ export function cliContext(terminal: Terminal, setExitCode: (code: number) => vo
     stderr,
     setExitCode,
     connect: async (options) => (await import('./connect.ts')).connect(options, facts),
+  }
+}
+
+/** What the commands under `lease` get. */
+export function leaseContext(terminal: Terminal, setExitCode: (code: number) => void): LeaseContext {
+  const context = cliContext(terminal, setExitCode)
+  return {
+    ...context,
+    async connect(where) {
+      const { client, describe } = await (await import('./connect.ts')).connectClient(where, context)
+      return { leases: client.leases, describe, close: () => client.close() }
+    },
   }
 }

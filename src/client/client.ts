@@ -8,24 +8,27 @@
 import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
+import type { LeasesApi, LeasesReading } from '../leases/api.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 import { accessOver, type AccessApi } from './access.ts'
+import { checkCredential, type Credential } from './credential.ts'
+import { leasesOver } from './leases.ts'
 import { Transport } from './transport.ts'
 import { turnsOver } from './turns.ts'
 
-export interface ClientOptions {
+export interface ClientOptions extends Credential {
   /** The server, for example `http://127.0.0.1:8080`; a path is kept as a prefix. Required without `socketPath`. */
   readonly url?: string
   /** A Unix socket on which the server listens. */
   readonly socketPath?: string
-  /** Sent as `Authorization: Bearer …`. */
-  readonly token?: string
   readonly clock: Clock
   readonly random: Random
 }
 
 export interface Client {
   readonly turns: TurnsApi & TurnsOperations
+  /** Merge-queue leases; the original service answers too, with less in its answers. */
+  readonly leases: LeasesApi & Pick<LeasesReading, 'history'>
   /** Tokens and the audit log, for admins. */
   readonly access: AccessApi
   /** What messages call the server. */
@@ -42,26 +45,22 @@ export interface Client {
  * await client.close()
  */
 export function createClient(options: ClientOptions): Client {
-  const { url, socketPath, token, clock, random } = options
+  const { url, socketPath, token, authorization, clock, random } = options
   if (url === undefined && socketPath === undefined) {
     throw new SignalboxError('invalid_argument', 'url: missing; give the server’s URL or its socket')
   }
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
-    throw new SignalboxError(
-      'invalid_argument',
-      'SIGNALBOX_TOKEN: is empty or contains a space, a line break or another character that no token has',
-      { details: { field: 'token' } },
-    )
-  }
+  checkCredential(options)
   const transport = new Transport({
     url: parseUrl(url ?? 'http://localhost'),
     clock,
     random,
     ...(socketPath === undefined ? {} : { socketPath }),
     ...(token === undefined ? {} : { token }),
+    ...(authorization === undefined ? {} : { authorization }),
   })
   return {
     turns: turnsOver(transport),
+    leases: leasesOver(transport),
     access: accessOver(transport),
     address: transport.address,
     close: () => transport.close(),

@@ -100,7 +100,8 @@ export function parseJson(text: string): unknown {
   }
 }
 
-function codeByStatus(status: number, write: boolean): ErrorCode {
+/** For a status without a code that this version knows. */
+export function codeByStatus(status: number, write: boolean): ErrorCode {
   if (status >= 500) return write && status !== 503 ? 'outcome_unknown' : 'unavailable'
   const known = Object.entries(errorCodes).find(([, facts]) => facts.http === status)
   return (known?.[0] as ErrorCode | undefined) ?? 'invalid_argument'

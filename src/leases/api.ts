@@ -7,6 +7,10 @@
  * grant carries a *fence*, a number that only ever grows per provider.
  */
 
+import type { LeaseHistoryView, LeaseProviderView } from './api-views.ts'
+
+export * from './api-views.ts'
+
 /** Compared exactly, case included. */
 export interface ProviderName {
   readonly owner: string
@@ -57,6 +61,8 @@ export interface LeaseAnswer {
   readonly fence?: number | undefined
   /** Milliseconds since the epoch by the store's clock. */
   readonly expiresAt?: number | undefined
+  /** How long the lease lasts from a grant or renewal: never longer than asked for. */
+  readonly leaseMs?: number | undefined
   /** Pull requests that the holder contains, ascending by priority. Only when `acquired`. */
   readonly stacked?: readonly number[] | undefined
   /** Why it waits, for people. */
@@ -72,50 +78,102 @@ export interface Refusal {
   readonly retryAfterMs?: number | undefined
 }
 
-export interface KnownRequest {
-  readonly sha: string
-  readonly ref?: string | undefined
-  readonly pullRequest?: number | undefined
-  readonly priority: number
-  readonly status: 'pending' | 'acquired' | 'completed'
+/** What a service next to a store knows of a request. */
+export interface KnownRequest extends RequestReport {
   readonly joinedAt: number
   readonly seenAt: number
 }
 
 /** A provider as people see it: eviction and expiry applied as of now. */
-export interface ProviderView {
-  readonly name: ProviderName
+export interface ProviderView extends ProviderReport {
   readonly config: ProviderConfig
-  readonly updatedAt: number
   readonly holder?: KnownRequest & {
     readonly fence: number
     readonly grantedAt: number
     readonly expiresAt: number
   }
-  readonly stacked: readonly number[]
-  /** Ascending by priority; the holder is among them. */
   readonly known: readonly KnownRequest[]
   readonly phase: Phase
-  readonly failedSha?: string | undefined
   readonly lastFence: number
-  /** What everybody is waiting for, for people. */
   readonly reason: string
+}
+
+/** The same as a server tells it: the original service knows less. */
+export interface ProviderReport {
+  readonly name: ProviderName
+  readonly config: Partial<ProviderConfig>
+  readonly updatedAt: number
+  readonly holder?: HolderReport
+  /** Pull requests that the holder contains, ascending by priority. */
+  readonly stacked: readonly number[]
+  /** Ascending by priority; the holder is among them. */
+  readonly known: readonly RequestReport[]
+  readonly phase?: Phase | undefined
+  readonly failedSha?: string | undefined
+  readonly lastFence?: number | undefined
+  /** What everybody is waiting for, for people. */
+  readonly reason?: string | undefined
+}
+
+export interface RequestReport {
+  readonly sha: string
+  readonly ref?: string | undefined
+  readonly pullRequest?: number | undefined
+  readonly priority: number
+  readonly status: 'pending' | 'acquired' | 'completed'
+  readonly joinedAt?: number | undefined
+  readonly seenAt?: number | undefined
+}
+
+export interface HolderReport extends RequestReport {
+  readonly fence?: number | undefined
+  readonly grantedAt?: number | undefined
+  readonly expiresAt?: number | undefined
 }
 
 /** `open`: gathering requests; `held`; `draining`: after a success; `failover`: after a failure. */
 export type Phase = 'open' | 'held' | 'draining' | 'failover'
 
+export interface ClearAct {
+  readonly by: string
+  /** For the audit log. */
+  readonly reason?: string
+}
+
 /**
- * All calls may be repeated after a lost answer.
+ * All calls may be repeated after a lost answer. Next to a store and over HTTP alike.
  * @throws SignalboxError `not_found` for a provider that is not configured; `unavailable`, `outcome_unknown`, `throttled`
  */
 export interface LeasesApi {
-  acquire(provider: ProviderName, request: AcquireRequest): Promise<LeaseAnswer | Refusal>
-  release(provider: ProviderName, request: ReleaseRequest): Promise<LeaseAnswer | Refusal>
-  show(provider: ProviderName): Promise<ProviderView>
-  /** Forgets the holder and all requests; fences go on growing. Leaves an audit entry. */
-  clear(provider: ProviderName, act: { readonly by: string }): Promise<ProviderView>
-  list(): Promise<ProviderView[]>
+  /** @param signal ends the call; what it did may be unknown */
+  acquire(
+    provider: ProviderName,
+    request: AcquireRequest,
+    signal?: AbortSignal,
+  ): Promise<LeaseAnswer | Refusal>
+  release(
+    provider: ProviderName,
+    request: ReleaseRequest,
+    signal?: AbortSignal,
+  ): Promise<LeaseAnswer | Refusal>
+  show(provider: ProviderName): Promise<ProviderReport>
+  /**
+   * Forgets the holder and all requests; fences go on growing. Leaves an audit entry.
+   * @param act who does it; a server knows who calls
+   */
+  clear(provider: ProviderName, act: ClearAct): Promise<ProviderReport>
+  list(): Promise<readonly ProviderReport[]>
+}
+
+/** What only a service of ours tells: the JSON API beside the wire (`api-views.ts`). @throws SignalboxError `not_found` */
+export interface LeasesReading {
+  /** One provider with what each request waits for. */
+  inspect(provider: ProviderName): Promise<LeaseProviderView>
+  /** Requests that are over, by descending `seq`, from below `before`; 30 days are kept. */
+  history(
+    provider: ProviderName,
+    options?: { readonly limit?: number; readonly before?: number },
+  ): Promise<LeaseHistoryView>
 }
 
 /** `owner:repo:baseRef`: the key of the wire's list, and the label of metrics. */
@@ -126,6 +184,14 @@ export function providerId({ owner, repo, baseRef }: ProviderName): string {
 /** `owner/repo@baseRef`: for people, scopes of tokens (`leases:owner/*`) and the audit log. */
 export function providerLabel({ owner, repo, baseRef }: ProviderName): string {
   return `${owner}/${repo}@${baseRef}`
+}
+
+/** The provider that `providerLabel` would call so; undefined when there is none. */
+export function parseProviderLabel(text: string): ProviderName | undefined {
+  const [, owner, repo, baseRef] = /^([^/]+)\/([^/@]+)@(.+)$/s.exec(text) ?? []
+  return owner === undefined || repo === undefined || baseRef === undefined
+    ? undefined
+    : { owner, repo, baseRef }
 }
 
 const HEAD_REF = /^gh-readonly-queue\/.+\/pr-(\d+)-[0-9a-fA-F]+$/

@@ -171,7 +171,7 @@ export function refusalError(
 
 /** The body of a 200 to acquire or release. */
 export function leaseBody(answer: LeaseAnswer): object {
-  const { status, sha, ref, priority, fence, expiresAt, stacked, reason, retryAfterMs } = answer
+  const { status, sha, ref, priority, fence, expiresAt, leaseMs, stacked, reason, retryAfterMs } = answer
   const flat = { head_sha: sha, ...(ref === undefined ? {} : { head_ref: ref }), priority, status }
   return {
     request: flat,
@@ -179,6 +179,7 @@ export function leaseBody(answer: LeaseAnswer): object {
     ...flat,
     ...(fence === undefined ? {} : { fence }),
     ...(expiresAt === undefined ? {} : { expires_at: rfc3339(expiresAt) }),
+    ...(leaseMs === undefined ? {} : { lease_seconds: leaseMs / 1_000 }),
     ...(reason === undefined ? {} : { reason }),
     ...(retryAfterMs === undefined ? {} : { retry_after: Math.ceil(retryAfterMs / 1_000) }),
   }

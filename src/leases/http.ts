@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { nameFilter, type Access } from '../ports/access.ts'
 import { providerId, providerLabel, type ProviderName } from './api.ts'
+import { describedLeaseRoutes } from './http-docs.ts'
 import { FALLBACK, targetOf } from './http-paths.ts'
 import {
   leaseBody,
@@ -40,12 +41,13 @@ export interface LeasesFaceOptions {
   readonly observer?: RequestObserver
 }
 
-const viewer: Access = { role: 'viewer', noun: 'leases' }
-const operator: Access = { role: 'operator', noun: 'leases' }
-/** Which provider a call concerns, as scopes of tokens name it. */
-const resource = ({ raw }: FastifyRequest): string => {
+/** Scopes are matched with `resource`, of which the parameter is a part. */
+const viewer: Access = { role: 'viewer', noun: 'leases', param: 'repo' }
+const operator: Access = { role: 'operator', noun: 'leases', param: 'repo' }
+/** Which provider a call concerns, as scopes of tokens name it: the one that the handler acts on. */
+const resource = ({ raw, method }: FastifyRequest): string => {
   const { whole, call } = targetOf(raw.url ?? '/')
-  return providerLabel(call?.provider ?? whole)
+  return providerLabel(method === 'POST' ? (call?.provider ?? whole) : whole)
 }
 /** For metrics and for "which methods does this path take?": this route stands behind all others. */
 const FALLBACK_NAME = '/:owner/:repo/*'
@@ -60,7 +62,11 @@ export function leasesFace({ leases, observer }: LeasesFaceOptions): (app: App) 
     app.route({
       method: 'GET',
       url: '/',
-      config: { access: { role: 'viewer', noun: 'leases', filtered: true }, openToPages: true },
+      config: {
+        access: { role: 'viewer', noun: 'leases', filtered: true },
+        openToPages: true,
+        described: describedLeaseRoutes,
+      },
       schema: hidden,
       handler: async (request, reply) => {
         if (request.headers.accept?.includes('text/html') === true) return reply.redirect('/console')

@@ -9,12 +9,20 @@ import { sleep, type Clock } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import { auditChange } from '../ports/audit.ts'
-import type { Change, Store } from '../ports/store.ts'
-import { providerLabel, type ProviderConfig, type ProviderName, type ProviderView } from './api.ts'
+import { decimalKey, type Change, type Store } from '../ports/store.ts'
+import {
+  providerLabel,
+  type LeaseProviderView,
+  type ProviderConfig,
+  type ProviderName,
+  type ProviderView,
+} from './api.ts'
+import { inspection } from './inspection.ts'
 import { ProviderStore, type Prepared } from './provider-store.ts'
+import { asJson, HISTORY_KEPT_MS, historyPartition } from './records.ts'
 import { step, type Answer, type Command } from './rules.ts'
 import type { LeaseEvent, Moment } from './settle.ts'
-import type { LeaseState } from './state.ts'
+import type { LeaseState, PastRequest } from './state.ts'
 import { providerView } from './views.ts'
 
 export interface ActorContext {
@@ -26,6 +34,8 @@ export interface ActorContext {
   /** The store's time when this process began to listen. */
   readonly startedAt: number
   readonly emit: (event: ProviderEvent) => void
+  /** After each commit: from which state to which. */
+  readonly changed: (provider: ProviderName, from: LeaseState, to: LeaseState) => void
 }
 
 export type ProviderEvent = { readonly provider: ProviderName } & (
@@ -37,6 +47,7 @@ export type ProviderEvent = { readonly provider: ProviderName } & (
 export interface Reply {
   readonly answer: Answer
   readonly view: () => ProviderView
+  readonly inspect: () => LeaseProviderView
 }
 
 interface Pending {
@@ -49,7 +60,9 @@ interface Tried {
   readonly state: LeaseState
   readonly answers: readonly Answer[]
   readonly events: readonly LeaseEvent[]
-  readonly audits: readonly Change[]
+  /** Written beside the state: the audit entry, the history. */
+  readonly beside: readonly Change[]
+  readonly cleared: boolean
 }
 
 /** Commands looked at for one commit. */
@@ -58,6 +71,8 @@ const MAX_BATCH = 48
 const ROOM = 8
 const MAX_ATTEMPTS = 40
 const RETRY = { baseMs: 5, maxMs: 500 }
+/** The wall clock may differ from the monotonic one by this much from one call to the next, before it counts as set. */
+const JUMP_MS = 2_000
 
 export class ProviderActor {
   readonly name: ProviderName
@@ -68,6 +83,9 @@ export class ProviderActor {
   #running = false
   #closed = false
   #heardSince: number
+  /** Both clocks at the last call. */
+  #clocks: { readonly wall: number; readonly mono: number } | undefined
+  #kept: Moment['kept']
   /** Store times of the first and the last call that failed since one succeeded. */
   #outage: { readonly from: number; readonly to: number } | undefined
   /** A commit of the present batch may have been applied. */
@@ -141,24 +159,26 @@ export class ProviderActor {
     const before = { ...loaded, outcomes: await this.#records.outcomes(shasToLookUp(batch, loaded)) }
     this.#working()
     const moment = this.#moment()
-    const { state, answers, events, audits } = this.#apply(before, batch, moment)
-    const view = (): ProviderView => this.#view(state, moment)
+    const { state, answers, events, beside, cleared } = this.#apply(before, batch, moment)
+    const view = (): ProviderView => providerView(this.name, state, moment.now, this.#config)
+    const inspect = (): LeaseProviderView => inspection(this.name, state, moment.now, this.#config)
     if (isReading(batch)) {
       // What time did is shown, and written with the next command: reading works also when writing does not.
-      answers.forEach((answer, index) => batch[index]?.resolve({ answer, view }))
+      answers.forEach((answer, index) => batch[index]?.resolve({ answer, view, inspect }))
       return true
     }
-    if (state !== before || audits.length > 0) {
+    if (state !== before || cleared) {
       const stamp = `${this.#id}-${++this.#commits}`
       const prepared = await this.#records.prepare(before, state, stamp, moment.now)
-      const done = await this.#commit({ ...prepared, changes: [...prepared.changes, ...audits] }, attempt)
+      const done = await this.#commit({ ...prepared, changes: [...prepared.changes, ...beside] }, attempt)
       if (!done) return false
     }
     for (const event of events) this.#context.emit({ provider: this.name, ...event })
-    answers.forEach((answer, index) => batch[index]?.resolve({ answer, view }))
+    if (state !== before) this.#context.changed(this.name, before, state)
+    answers.forEach((answer, index) => batch[index]?.resolve({ answer, view, inspect }))
     // What did not fit goes on at once.
     this.#pending.unshift(...batch.slice(answers.length))
-    if (audits.length > 0) await this.#records.sweep().catch(() => undefined)
+    if (cleared) await this.#records.sweep().catch(() => undefined)
     return true
   }
 
@@ -169,22 +189,33 @@ export class ProviderActor {
     let room = isReading(batch) ? Number.POSITIVE_INFINITY : store.limits.changes - 2
     const answers: Answer[] = []
     const events: LeaseEvent[] = []
-    const audits: Change[] = []
+    const beside: Change[] = []
+    let cleared = false
     for (const { command } of batch) {
       if (room < ROOM * 2) break
-      const next = step(state, command, moment, this.#config, room)
+      const ownsEntries = state.entries !== before.entries
+      const next = step(state, command, moment, this.#config, room, ownsEntries)
       state = next.state
       room -= next.writes
       events.push(...next.events)
+      beside.push(...next.ended.map((past) => this.#historyChange(past)))
       if (next.answer === undefined) break
       answers.push(next.answer)
       if (command.kind !== 'clear') continue
       const target = providerLabel(this.name)
-      const entry = { at: moment.now, actor: command.by, action: 'leases.clear', target }
-      audits.push(auditChange(entry, random))
+      const because = command.reason === undefined ? {} : { reason: command.reason }
+      const entry = { at: moment.now, actor: command.by, action: 'leases.clear', target, ...because }
+      beside.push(auditChange(entry, random))
+      cleared = true
       break // one audit entry a commit: two of one instant might get the same key
     }
-    return { state, answers, events, audits }
+    return { state, answers, events, beside, cleared }
+  }
+
+  #historyChange(past: PastRequest): Change {
+    const key = [historyPartition(this.name), decimalKey(past.seq)] as const
+    const value = asJson({ ...past, config: this.#config })
+    return { op: 'put', key, expect: 'absent', value, expiresAt: past.endedAt + HISTORY_KEPT_MS }
   }
 
   /** @returns false when it must be tried again */
@@ -244,18 +275,33 @@ export class ProviderActor {
     const { store, shared } = this.#context
     const { ms, uncertaintyMs } = store.now()
     const now = Math.floor(ms)
+    this.#noteJump(now)
     // The clock was set back: from now on, silence counts by the new one.
     this.#heardSince = Math.min(this.#heardSince, now)
     return {
       now,
       heardSince: this.#heardSince,
+      kept: this.#kept,
       slackMs: shared ? Math.ceil(2 * uncertaintyMs) : 0,
       seenEveryMs: shared ? Math.floor(this.#config.ttlMs / 4) : 0,
     }
   }
 
-  #view(state: LeaseState, moment: Moment): ProviderView {
-    return providerView(this.name, state, moment.now, this.#config)
+  /**
+   * A clock that is set, or a machine that slept, takes nobody's time away: the monotonic clock tells. A holder keeps what was
+   * left of its lease, because it may still be at work; who waits is not silent.
+   */
+  #noteJump(wall: number): void {
+    const mono = this.#context.clock.monotonic()
+    const last = this.#clocks
+    this.#clocks = { wall, mono }
+    const jumpMs = last === undefined ? 0 : wall - last.wall - (mono - last.mono)
+    if (Math.abs(jumpMs) < JUMP_MS) return
+    const holder = this.#records.known?.header.holder
+    const before = this.#kept?.fence === holder?.fence ? this.#kept?.until : undefined
+    if (jumpMs > 0) this.#heardSince = wall
+    if (holder === undefined || (jumpMs < 0 && before === undefined)) this.#kept = undefined
+    else this.#kept = { fence: holder.fence, until: (before ?? holder.expiresAt) + jumpMs }
   }
 }
 

@@ -5,6 +5,7 @@
  *   signalbox:l:<provider>   0     → StoredHeader: the provider's one point of decision
  *                            seq   → Entry: exists exactly while the request is known
  *   signalbox:lx:<provider>  hash  → Kept: outcomes of the SHAs with this hash, for 24 h
+ *   signalbox:lh:<provider>  seq   → StoredPast: a request that is over, for 30 days; written with its end
  *   signalbox:leases         hash  → names of providers that no configuration lists (there is no scan)
  *
  * Every commit carries the header with its expected version; so two servers on one store may serve the same provider, and
@@ -12,8 +13,8 @@
  */
 import { createHash } from 'node:crypto'
 import { decimalKey, type Json, type Key } from '../ports/store.ts'
-import { providerId, type ProviderName } from './api.ts'
-import type { Entry, Header, Outcome } from './state.ts'
+import { providerId, type ProviderConfig, type ProviderName } from './api.ts'
+import type { Entry, Header, Outcome, PastRequest } from './state.ts'
 
 export interface StoredHeader extends Header {
   /** Written anew with each commit: after a lost answer it tells whether it was ours. */
@@ -24,6 +25,14 @@ export interface StoredHeader extends Header {
 export interface Kept {
   readonly outcomes: readonly (Outcome & { readonly sha: string })[]
 }
+
+export interface StoredPast extends PastRequest {
+  /** What was in force at its end. */
+  readonly config: ProviderConfig
+}
+
+/** How long past requests are kept. */
+export const HISTORY_KEPT_MS = 30 * 24 * 3_600_000
 
 export interface Registered {
   readonly providers: readonly ProviderName[]
@@ -46,6 +55,8 @@ export const outcomeKey = (provider: ProviderName, sha: string): Key => [
   decimalKey(hashOf(sha)),
 ]
 
+export const historyPartition = (provider: ProviderName): string => `signalbox:lh:${keyName(provider)}`
+
 export const registryPartition = 'signalbox:leases'
 export const registryKey = (provider: ProviderName): Key => [
   registryPartition,
@@ -58,6 +69,6 @@ function hashOf(text: string): number {
 }
 
 /** Records are plain JSON; interfaces lack the index signature that `Json` asks for. */
-export function asJson(value: StoredHeader | Entry | Kept | Registered): Json {
+export function asJson(value: StoredHeader | Entry | Kept | StoredPast | Registered): Json {
   return value as unknown as Json
 }

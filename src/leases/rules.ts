@@ -16,17 +16,36 @@
  * - `completed` is said only to a SHA whose priority was strictly below a successful holder's when that one released;
  * - every state is left by time alone: holders expire, the silent are forgotten (settle.ts), on each call;
  * - acquire and release may be repeated: what became of a SHA is kept for 24 hours;
- * - a command that is refused changes nothing but what time alone does.
+ * - a command that is refused changes nothing but what time alone does;
+ * - every request that ends is noted once, for history; of a clear, the holder always and the rest as far as there is room.
  */
-import type { AcquireRequest, LeaseAnswer, ProviderConfig, Refusal, ReleaseRequest } from './api.ts'
-import { dropHolder, endBatch, settle, type LeaseEvent, type Moment, type Scene } from './settle.ts'
-import { Draft, OUTCOME_KEPT_MS, type Entry, type Holder, type LeaseState, type Outcome } from './state.ts'
-import { retryAfterMs, stackOf, waitingReason } from './views.ts'
+import type { AcquireRequest, ClearAct, LeaseAnswer, ProviderConfig, Refusal, ReleaseRequest } from './api.ts'
+import {
+  dropHolder,
+  endBatch,
+  noteEnd,
+  RESERVE,
+  settle,
+  type LeaseEvent,
+  type Moment,
+  type Scene,
+} from './settle.ts'
+import {
+  Draft,
+  isBelow,
+  OUTCOME_KEPT_MS,
+  type Entry,
+  type Holder,
+  type LeaseState,
+  type Outcome,
+  type PastRequest,
+} from './state.ts'
+import { askAgainMs, retryAfterMs, stackOf, waitingReason } from './views.ts'
 
 export type Command =
   | { readonly kind: 'acquire'; readonly request: AcquireRequest }
   | { readonly kind: 'release'; readonly request: ReleaseRequest }
-  | { readonly kind: 'clear'; readonly by: string }
+  | ({ readonly kind: 'clear' } & ClearAct)
   /** Nothing but what time does; for reading. */
   | { readonly kind: 'look' }
 
@@ -37,23 +56,27 @@ export interface Step {
   /** Undefined: what time does alone filled the room; commit that, then apply the command again. */
   readonly answer: Answer | undefined
   readonly events: readonly LeaseEvent[]
+  /** Requests that are over. */
+  readonly ended: readonly PastRequest[]
   /** Records changed, an upper bound. */
   readonly writes: number
 }
 
+/** @param ownsEntries the state's entries are nobody else's: they may be changed where they are */
 export function step(
   state: LeaseState,
   command: Command,
   moment: Moment,
   config: ProviderConfig,
   room = Number.POSITIVE_INFINITY,
+  ownsEntries = false,
 ): Step {
   const events: LeaseEvent[] = []
-  const draft = new Draft(state)
+  const draft = new Draft(state, ownsEntries)
   const scene: Scene = { draft, moment, config, events, room }
   const settled = settle(scene, command.kind === 'acquire' ? command.request.sha : undefined)
   const answer = settled ? applied(scene, command) : undefined
-  return { state: draft.done(), answer, events, writes: draft.writes }
+  return { state: draft.done(), answer, events, ended: draft.ended, writes: draft.writes }
 }
 
 function applied(scene: Scene, command: Command): Answer {
@@ -95,6 +118,7 @@ function answerPoll(scene: Scene, request: AcquireRequest): Answer {
   if (holder?.sha === entry.sha) return keepHolding(scene, holder, request)
   if (holder?.completed !== undefined && isBelow(entry, holder)) {
     const { batch } = draft.header
+    noteEnd(scene, entry, 'completed')
     draft.remove(entry.sha)
     draft.keep(entry.sha, { as: 'completed', at: moment.now, batch, ...bare(request) })
     events.push({ kind: 'completed', sha: entry.sha })
@@ -106,7 +130,7 @@ function answerPoll(scene: Scene, request: AcquireRequest): Answer {
   }
   return echo(request, 'pending', {
     reason: waitingReason(draft, entry.sha, moment.now, scene.config),
-    retryAfterMs: retryAfterMs(scene.config),
+    retryAfterMs: askAgainMs(draft, entry, moment.now, scene.config),
   })
 }
 
@@ -118,7 +142,8 @@ function release(scene: Scene, request: ReleaseRequest): Answer {
     return request.success ? succeed(scene, holder, request) : fail(scene, holder, request)
   }
   const known = draft.entries.get(request.sha)
-  if (known !== undefined) return request.success ? refusedRelease(scene, request) : withdraw(scene, request)
+  if (known !== undefined)
+    return request.success ? refusedRelease(scene, request) : withdraw(scene, request, known)
   const outcome = keptOutcome(scene, request.sha)
   switch (outcome?.as) {
     case 'success':
@@ -138,11 +163,22 @@ function release(scene: Scene, request: ReleaseRequest): Answer {
 function clear(scene: Scene): Answer {
   const { draft, moment, events } = scene
   const { coolUntil: _over, ...rest } = draft.header
+  noteCleared(scene)
   draft.removeAll()
   draft.header = { ...rest, from: rest.seq + 1, updatedAt: moment.now }
   endBatch(scene)
   events.push({ kind: 'cleared' })
   return { kind: 'done' }
+}
+
+function noteCleared(scene: Scene): void {
+  const { header, entries } = scene.draft
+  const held = entries.get(header.holder?.sha ?? '')
+  // One that has succeeded was noted when it released.
+  if (held !== undefined && header.holder?.completed === undefined) noteEnd(scene, held, 'cleared')
+  for (const entry of entries.values()) {
+    if (entry !== held && scene.draft.writes + RESERVE <= scene.room) noteEnd(scene, entry, 'cleared')
+  }
 }
 
 /** Only while a batch is open may anybody come in. */
@@ -182,11 +218,6 @@ function update(scene: Scene, known: Entry, request: AcquireRequest): void {
 function sparedIfRaised({ header: { holder } }: Draft, entry: Entry, before: number): Entry {
   if (holder?.completed === undefined || before < holder.priority || entry.priority >= before) return entry
   return { ...entry, spared: holder.fence }
-}
-
-/** Are its commits in the holder's? */
-function isBelow({ sha, priority, spared }: Entry, holder: Holder): boolean {
-  return sha !== holder.sha && priority < holder.priority && spared !== holder.fence
 }
 
 /** Whoever remains was not below the holder and belongs to the next batch. */
@@ -244,6 +275,7 @@ function holding({ draft }: Scene, holder: Holder, request: AcquireRequest): Ans
   return echo(request, 'acquired', {
     fence: holder.fence,
     expiresAt: holder.expiresAt,
+    leaseMs: holder.leaseMs,
     stacked: stackOf(draft.entries.values(), holder),
   })
 }
@@ -255,6 +287,7 @@ function succeed(scene: Scene, holder: Holder, request: ReleaseRequest): Answer 
   const told = bare(request)
   const completed = { at: now, ...told }
   draft.keep(request.sha, { as: 'success', at: now, batch: draft.header.batch, fence, ...told })
+  noteEnd(scene, draft.entries.get(request.sha) as Entry, 'success') // a holder is known
   draft.header = { ...draft.header, holder: { ...holder, completed }, updatedAt: now }
   const below = [...draft.entries.values()].filter((entry) => isBelow(entry, holder)).length
   events.push({ kind: 'succeeded', sha: request.sha, batchSize: 1 + below })
@@ -272,14 +305,16 @@ function fail(scene: Scene, holder: Holder, request: ReleaseRequest): Answer {
     ...bare(request),
   })
   draft.header = { ...draft.header, updatedAt: moment.now }
+  noteEnd(scene, draft.entries.get(request.sha) as Entry, 'failure') // a holder is known
   dropHolder(scene, holder, false)
   events.push({ kind: 'failed', sha: request.sha })
   return echo(request, 'failure', { fence: holder.fence })
 }
 
-function withdraw(scene: Scene, request: ReleaseRequest): Answer {
+function withdraw(scene: Scene, request: ReleaseRequest, known: Entry): Answer {
   const { draft, moment, events } = scene
   const { batch } = draft.header
+  noteEnd(scene, known, 'withdrawn')
   draft.remove(request.sha)
   draft.keep(request.sha, { as: 'withdrawn', at: moment.now, batch, ...bare(request) })
   draft.header = { ...draft.header, updatedAt: moment.now }

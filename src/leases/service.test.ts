@@ -156,3 +156,27 @@ describe('a thousand requests', () => {
     expect((await seat.leases.show(provider)).known.map(({ sha }) => sha)).toEqual(['sha7'])
   })
 })
+
+describe('when to ask again', () => {
+  it('is told so that the highest does not sleep through the end of its window', async () => {
+    const { open, clock } = world()
+    const { leases, acquire } = open()
+    const againMs = async (sha: string, priority: number): Promise<number | undefined> =>
+      (await leases.acquire(provider, { sha, priority })).retryAfterMs
+    expect(await againMs('a', 1)).toBe(10_000)
+    expect(await againMs('b', 2)).toBe(10_000)
+    await clock.advance(30_000)
+    for (const [sha, priority] of [
+      ['a', 1],
+      ['b', 2],
+    ] as const)
+      await acquire(sha, priority)
+    await clock.advance(27_500)
+    expect(await againMs('a', 1)).toBe(10_000)
+    expect(await againMs('b', 2)).toBe(2_500)
+    await clock.advance(2_000)
+    expect(await againMs('b', 2)).toBe(1_000)
+    await clock.advance(500)
+    expect(await acquire('b', 2)).toBe('acquired 1')
+  })
+})

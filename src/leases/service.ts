@@ -5,22 +5,37 @@
 import type { Clock } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
-import type { Store } from '../ports/store.ts'
+import { Elsewhere } from '../ports/elsewhere.ts'
+import { decimalKey, type Key, type Store } from '../ports/store.ts'
 import {
   providerId,
   providerLabel,
   type AcquireRequest,
+  type ClearAct,
   type LeaseAnswer,
+  type LeaseHistoryView,
+  type LeaseProviderView,
   type LeasesApi,
+  type LeasesReading,
   type ProviderConfig,
   type ProviderName,
   type ProviderView,
   type Refusal,
   type ReleaseRequest,
 } from './api.ts'
-import { ProviderActor, type ProviderEvent, type Reply } from './provider-actor.ts'
-import { asJson, registryKey, registryPartition, type Registered } from './records.ts'
+import { ProviderActor, type ActorContext, type ProviderEvent, type Reply } from './provider-actor.ts'
+import { historyPage } from './inspection.ts'
+import {
+  asJson,
+  headerKey,
+  historyPartition,
+  registryKey,
+  registryPartition,
+  type Registered,
+  type StoredPast,
+} from './records.ts'
 import type { Command } from './rules.ts'
+import { looksAlike } from './state.ts'
 
 export interface ProviderSettings {
   readonly name: ProviderName
@@ -40,7 +55,17 @@ export interface LeasesServiceOptions {
   readonly onEvent?: (event: ProviderEvent) => void
 }
 
-export interface LeasesService extends LeasesApi {
+export interface LeasesService extends LeasesApi, LeasesReading {
+  show(provider: ProviderName): Promise<ProviderView>
+  clear(provider: ProviderName, act: ClearAct): Promise<ProviderView>
+  list(): Promise<ProviderView[]>
+  /** All providers, in the order of their labels. */
+  names(): Promise<ProviderName[]>
+  /**
+   * Calls `listener` whenever what people see of a provider was changed by a call; what time alone does is seen only by
+   * looking. @returns stops it
+   */
+  onChange(listener: (provider: ProviderName) => void): () => void
   /** Takes up what the store holds. */
   start(): Promise<void>
   /** Is this a provider, or would an acquire make it one? */
@@ -59,18 +84,26 @@ export function createLeasesService(options: LeasesServiceOptions): LeasesServic
 class StoreLeases implements LeasesService {
   readonly #options: LeasesServiceOptions
   readonly #actors = new Map<string, ProviderActor>()
+  readonly #listeners = new Set<(provider: ProviderName) => void>()
   readonly #startedAt: number
+  readonly #elsewhere: Elsewhere | undefined
 
   constructor(options: LeasesServiceOptions) {
     this.#options = options
     this.#startedAt = options.store.now().ms
+    if (options.shared === true) {
+      const { clock, store } = options
+      const changed = (id: string): void => {
+        const actor = this.#actors.get(id)
+        if (actor !== undefined) this.#changed(actor.name)
+      }
+      this.#elsewhere = new Elsewhere({ clock, store, records: () => this.#headers(), changed })
+    }
     for (const { name, config } of options.providers) this.#add(name, config)
   }
 
   async start(): Promise<void> {
-    if (this.#options.anyProvider !== undefined) {
-      for (const name of await this.#registered()) this.#made(name)
-    }
+    await this.#takeUp()
     await Promise.all([...this.#actors.values()].map((actor) => actor.submit({ kind: 'look' })))
   }
 
@@ -92,11 +125,49 @@ class StoreLeases implements LeasesService {
     return (await this.#submit(provider, { kind: 'look' })).view()
   }
 
-  async clear(provider: ProviderName, { by }: { readonly by: string }): Promise<ProviderView> {
-    return (await this.#submit(provider, { kind: 'clear', by })).view()
+  async clear(provider: ProviderName, act: ClearAct): Promise<ProviderView> {
+    return (await this.#submit(provider, { kind: 'clear', ...act })).view()
+  }
+
+  async inspect(provider: ProviderName): Promise<LeaseProviderView> {
+    return (await this.#submit(provider, { kind: 'look' })).inspect()
+  }
+
+  async history(
+    provider: ProviderName,
+    { limit = 50, before }: { readonly limit?: number; readonly before?: number } = {},
+  ): Promise<LeaseHistoryView> {
+    if (!(await this.has(provider, 'other'))) throw unknown(provider)
+    const page = await this.#options.store.list(
+      { partition: historyPartition(provider) },
+      {
+        limit: Math.min(limit, PAGE),
+        reverse: true,
+        ...(before === undefined ? {} : { after: decimalKey(before) }),
+      },
+    )
+    const records = page.records.map(({ value }) => value as unknown as StoredPast)
+    return historyPage(provider, records, page.next !== undefined)
+  }
+
+  async names(): Promise<ProviderName[]> {
+    // Other processes may have made some.
+    if (this.#options.shared === true) await this.#takeUp()
+    const labelled = [...this.#actors.values()].map(({ name }) => ({ name, label: providerLabel(name) }))
+    return labelled.sort((a, b) => (a.label < b.label ? -1 : 1)).map(({ name }) => name)
+  }
+
+  onChange(listener: (provider: ProviderName) => void): () => void {
+    this.#listeners.add(listener)
+    if (this.#listeners.size === 1) this.#elsewhere?.start()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#elsewhere?.stop()
+    }
   }
 
   async list(): Promise<ProviderView[]> {
+    if (this.#options.shared === true) await this.#takeUp()
     const actors = [...this.#actors.values()]
     return Promise.all(actors.map(async (actor) => (await actor.submit({ kind: 'look' })).view()))
   }
@@ -106,13 +177,27 @@ class StoreLeases implements LeasesService {
   }
 
   async close(): Promise<void> {
+    this.#elsewhere?.stop()
     for (const actor of this.#actors.values()) actor.close()
+  }
+
+  #changed(provider: ProviderName): void {
+    for (const listener of this.#listeners) listener(provider)
+  }
+
+  async #headers(): Promise<ReadonlyMap<string, Key>> {
+    return new Map((await this.names()).map((name) => [providerId(name), headerKey(name)]))
+  }
+
+  async #takeUp(): Promise<void> {
+    if (this.#options.anyProvider === undefined) return
+    for (const name of await this.#registered()) this.#made(name)
   }
 
   async #submit(provider: ProviderName, command: Command): Promise<Reply> {
     const actor = await this.#actor(provider, command.kind === 'acquire')
     if (actor !== undefined) return actor.submit(command)
-    throw new SignalboxError('not_found', `unknown lease provider ${providerLabel(provider)}`)
+    throw unknown(provider)
   }
 
   async #actor(provider: ProviderName, make: boolean): Promise<ProviderActor | undefined> {
@@ -133,7 +218,10 @@ class StoreLeases implements LeasesService {
 
   #add(name: ProviderName, config: ProviderConfig): ProviderActor {
     const { store, clock, random, shared = false, onEvent = () => {} } = this.#options
-    const context = { store, clock, random, shared, startedAt: this.#startedAt, emit: onEvent }
+    const changed: ActorContext['changed'] = (provider, from, to) => {
+      if (this.#listeners.size > 0 && !looksAlike(from, to)) this.#changed(provider)
+    }
+    const context = { store, clock, random, shared, startedAt: this.#startedAt, emit: onEvent, changed }
     const actor = new ProviderActor(name, config, context)
     this.#actors.set(providerId(name), actor)
     return actor
@@ -173,4 +261,8 @@ class StoreLeases implements LeasesService {
       if (after === undefined) return names
     }
   }
+}
+
+function unknown(provider: ProviderName): SignalboxError {
+  return new SignalboxError('not_found', `unknown lease provider ${providerLabel(provider)}`)
 }

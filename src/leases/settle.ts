@@ -6,7 +6,7 @@
  * while nobody could have been heard (`Moment.heardSince`); the one who is calling right now is not silent.
  */
 import type { ProviderConfig } from './api.ts'
-import type { Draft, Entry, Holder } from './state.ts'
+import type { Draft, Entry, Holder, PastRequest } from './state.ts'
 
 /** The time of a decision, and what is known about it. */
 export interface Moment {
@@ -14,6 +14,8 @@ export interface Moment {
   readonly now: number
   /** Since when requests could be heard: the start, or the end of an outage. */
   readonly heardSince: number
+  /** The clock was set forward while this fence held: it keeps what was left of its time, until then. */
+  readonly kept?: { readonly fence: number; readonly until: number } | undefined
   /** How far the clocks of those who decide may differ: the dead are declared dead this much later. */
   readonly slackMs: number
   /** A last-seen younger than this is not written anew, so another replica may know a better one. 0: all are written. */
@@ -36,8 +38,8 @@ export interface Scene {
   readonly room: number
 }
 
-/** Changes left for the command itself. */
-const RESERVE = 8
+/** Changes left for the command itself, and for what an eviction does beyond the first. */
+export const RESERVE = 10
 
 /** @returns false when not all could be done within `room`: commit, then go on */
 export function settle(scene: Scene, caller?: string): boolean {
@@ -48,6 +50,23 @@ export function settle(scene: Scene, caller?: string): boolean {
   return true
 }
 
+/** Notes that a request is over. Call it before the holder is dropped. */
+export function noteEnd({ draft, moment }: Scene, entry: Entry, as: PastRequest['as']): void {
+  const { seq, sha, ref, priority, joinedAt } = entry
+  const { holder, batch } = draft.header
+  draft.note({
+    seq,
+    sha,
+    ...(ref === undefined ? {} : { ref }),
+    priority,
+    joinedAt,
+    ...(holder?.sha === sha ? { grantedAt: holder.grantedAt, fence: holder.fence } : {}),
+    endedAt: moment.now,
+    as,
+    batch,
+  })
+}
+
 /** The batch is over: what remains is the next one. */
 export function endBatch({ draft }: Scene): void {
   const { holder, failed: _settled, ...rest } = draft.header
@@ -56,17 +75,21 @@ export function endBatch({ draft }: Scene): void {
 }
 
 /** When the holder is taken for dead. A renewal that nobody could have heard is not missed. */
-function deadline(holder: Holder, { heardSince, slackMs }: Moment, { ttlMs }: ProviderConfig): number {
+function deadline(holder: Holder, moment: Moment, { ttlMs }: ProviderConfig): number {
+  const { heardSince, slackMs, kept } = moment
+  const left = kept?.fence === holder.fence ? kept.until : 0
   const missed = holder.renews ? heardSince + ttlMs : 0
-  return Math.max(holder.expiresAt, missed) + slackMs
+  return Math.max(holder.expiresAt, missed, left) + slackMs
 }
 
 /** The holder is gone without success: the next highest may try, newcomers may not. */
 export function dropHolder(scene: Scene, holder: Holder, expired: boolean): void {
   const { draft, moment, config } = scene
   const { holder: _dropped, coolUntil, ...rest } = draft.header
+  const ref = draft.entries.get(holder.sha)?.ref
   draft.remove(holder.sha)
-  draft.header = { ...rest, failed: { sha: holder.sha, at: moment.now, expired } }
+  const failed = { sha: holder.sha, ...(ref === undefined ? {} : { ref }), at: moment.now, expired }
+  draft.header = { ...rest, failed }
   if (expired && config.coolDownMs > 0) {
     draft.header = { ...draft.header, coolUntil: moment.now + config.coolDownMs }
   } else if (coolUntil !== undefined) draft.header = { ...draft.header, coolUntil }
@@ -92,6 +115,7 @@ function expireHolder(scene: Scene): void {
   if (moment.now < deadline(holder, moment, config)) return
   const { sha, fence, priority } = holder
   draft.keep(sha, { as: 'expired', at: moment.now, batch, priority, fence })
+  noteEnd(scene, draft.entries.get(sha) as Entry, 'expired') // a holder is known
   dropHolder(scene, holder, true)
   events.push({ kind: 'expired', sha })
 }
@@ -110,6 +134,7 @@ function evictSilent(scene: Scene, caller: string | undefined): boolean {
       continue
     }
     const { holder, failed, batch } = draft.header
+    noteEnd(scene, entry, 'evicted')
     draft.remove(sha)
     if (holder !== undefined || failed !== undefined) {
       draft.keep(sha, {

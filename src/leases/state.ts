@@ -28,7 +28,12 @@ export interface Header {
   readonly updatedAt: number
   readonly holder?: Holder
   /** The last holder of this batch failed; until the batch is settled newcomers are refused. */
-  readonly failed?: { readonly sha: string; readonly at: number; readonly expired: boolean }
+  readonly failed?: {
+    readonly sha: string
+    readonly ref?: string
+    readonly at: number
+    readonly expired: boolean
+  }
   /** Nobody is granted before this. */
   readonly coolUntil?: number
 }
@@ -57,6 +62,23 @@ export interface Outcome {
   readonly fence?: number
 }
 
+/** One request that is over: what history keeps of it. */
+export interface PastRequest {
+  readonly seq: number
+  readonly sha: string
+  readonly ref?: string
+  /** The last one. */
+  readonly priority: number
+  readonly joinedAt: number
+  /** With its fence, of one that held the lease. */
+  readonly grantedAt?: number
+  readonly fence?: number
+  /** Of a success: its release, though it stays known until its batch has drained. */
+  readonly endedAt: number
+  readonly as: Outcome['as'] | 'cleared'
+  readonly batch: number
+}
+
 export interface LeaseState {
   readonly header: Header
   /** By SHA, in the order of their sequence numbers. */
@@ -68,22 +90,44 @@ export interface LeaseState {
 /** How long an outcome makes repeats harmless. */
 export const OUTCOME_KEPT_MS = 24 * 3_600_000
 
+/** Are its commits in the holder's? */
+export function isBelow({ sha, priority, spared }: Entry, holder: Holder): boolean {
+  return sha !== holder.sha && priority < holder.priority && spared !== holder.fence
+}
+
 export function emptyState(now: number): LeaseState {
   const header: Header = { fence: 0, seq: 0, from: 1, batch: 1, stableSince: now, updatedAt: now }
   return { header, entries: new Map(), outcomes: new Map() }
 }
 
-/** A state while rules are changing it; the one it began with stays as it was. */
+/** Do people see the same in both? A last-seen alone is no difference. */
+export function looksAlike(a: LeaseState, b: LeaseState): boolean {
+  if (a.header !== b.header || a.entries.size !== b.entries.size) return false
+  for (const [sha, { seq, ref, priority, polls }] of a.entries) {
+    const other = b.entries.get(sha)
+    const same =
+      other?.seq === seq && other.ref === ref && other.priority === priority && other.polls === polls
+    if (!same) return false
+  }
+  return true
+}
+
+/** A state while rules are changing it; the one it began with stays as it was, unless its entries were said to be ours. */
 export class Draft {
   header: Header
   #entries: ReadonlyMap<string, Entry>
+  /** May they be changed where they are? Copying a thousand for each command of a batch costs a fifth of a poll. */
+  #owned: boolean
   #outcomes: ReadonlyMap<string, Outcome>
   readonly #base: LeaseState
   /** Records changed so far, an upper bound. */
   writes = 0
+  /** Requests that are over; each is noted once. */
+  readonly ended: PastRequest[] = []
 
-  constructor(base: LeaseState) {
+  constructor(base: LeaseState, ownsEntries = false) {
     this.#base = base
+    this.#owned = ownsEntries
     this.header = base.header
     this.#entries = base.entries
     this.#outcomes = base.outcomes
@@ -107,6 +151,7 @@ export class Draft {
 
   removeAll(): void {
     this.#entries = new Map()
+    this.#owned = true
   }
 
   keep(sha: string, outcome: Outcome | undefined): void {
@@ -115,6 +160,11 @@ export class Draft {
     if (outcome === undefined) outcomes.delete(sha)
     else outcomes.set(sha, outcome)
     this.#outcomes = outcomes
+    this.writes += 1
+  }
+
+  note(past: PastRequest): void {
+    this.ended.push(past)
     this.writes += 1
   }
 
@@ -130,7 +180,8 @@ export class Draft {
 
   #ownEntries(): Map<string, Entry> {
     this.writes += 1
-    if (this.#entries === this.#base.entries) this.#entries = new Map(this.#entries)
+    if (!this.#owned) this.#entries = new Map(this.#entries)
+    this.#owned = true
     return this.#entries as Map<string, Entry>
   }
 }

@@ -7,6 +7,7 @@ import {
   type ProviderName,
   type ProviderView,
 } from './api.ts'
+import { reasonFor, reasonForAll, told } from './reasons.ts'
 import type { Entry, Header, Holder, LeaseState } from './state.ts'
 
 type Seen = Pick<LeaseState, 'header' | 'entries'>
@@ -17,6 +18,16 @@ const RETRY = { leastMs: 1_000, mostMs: 10_000 }
 export function retryAfterMs({ ttlMs }: ProviderConfig): number {
   const third = Math.floor(ttlMs / 3_000) * 1_000
   return Math.min(RETRY.mostMs, Math.max(RETRY.leastMs, third))
+}
+
+/** The highest does not sleep through the end of what it waits for. */
+export function askAgainMs(seen: Seen, { priority }: Entry, now: number, config: ProviderConfig): number {
+  const { header, entries } = seen
+  const usual = retryAfterMs(config)
+  const leftMs = Math.max(header.stableSince + config.stabilizeMs, header.coolUntil ?? 0) - now
+  if (header.holder !== undefined || leftMs <= 0 || leftMs >= usual) return usual
+  for (const other of entries.values()) if (other.priority > priority) return usual
+  return Math.max(RETRY.leastMs, leftMs)
 }
 
 export function phaseOf({ holder, failed }: Header): Phase {
@@ -80,45 +91,17 @@ function knownRequest({ sha, ref, priority, joinedAt, seenAt }: Entry, { holder 
 
 /** Why nobody new is granted right now, as one line. @param sha who asks */
 export function waitingReason(
-  { header, entries }: Seen,
+  seen: Seen,
   sha: string | undefined,
   now: number,
   config: ProviderConfig,
 ): string {
-  const { holder, failed, coolUntil } = header
-  if (holder?.completed !== undefined) {
-    return `commit ${holder.sha} succeeded; those below it are being told, then the next batch begins`
-  }
-  if (holder !== undefined) {
-    return `commit ${holder.sha} (priority ${holder.priority}) holds the lease for ${seconds(now - holder.grantedAt)}`
-  }
-  if (coolUntil !== undefined && now < coolUntil) {
-    return `the last holder was taken for dead; nobody is granted for another ${seconds(coolUntil - now)}`
-  }
-  let highest: Entry | undefined
-  for (const entry of entries.values())
-    if (highest === undefined || ascending(highest, entry) < 0) highest = entry
-  if (highest === undefined) return 'nobody waits'
-  const top = entries.get(sha ?? '')?.priority === highest.priority
-  const next = top
-    ? 'this is the highest priority'
-    : `commit ${highest.sha} (priority ${highest.priority}) is next`
-  if (failed !== undefined) {
-    return `commit ${failed.sha} ${failed.expired ? 'was taken for dead' : 'failed'}; ${next}`
-  }
-  const left = config.stabilizeMs - (now - header.stableSince)
-  const missing = config.expectedCount - entries.size
-  if (left > 0 && missing > 0) {
-    return `gathering requests: ${missing} more, or ${seconds(left)} without a new one; ${next}`
-  }
-  return top && config.delayCount > 0 ? `${next}; the grant is delayed by ${config.delayCount} polls` : next
+  const entry = seen.entries.get(sha ?? '')
+  const reason = entry === undefined ? reasonForAll(seen, now, config) : reasonFor(seen, entry, now, config)
+  return told(reason, now)
 }
 
 /** By priority, then in the order of arrival. */
-function ascending(a: Entry, b: Entry): number {
+export function ascending(a: Entry, b: Entry): number {
   return a.priority - b.priority || a.seq - b.seq
-}
-
-function seconds(ms: number): string {
-  return `${Math.max(0, Math.ceil(ms / 1_000))} s`
 }

@@ -5,14 +5,16 @@
  * error; failures are thrown and printed by the program as one line with the exit code of their error code.
  */
 import { Command, Option } from 'commander'
+import { wholeNumber } from '../cli/inputs.ts'
 import type { CliContext, Connection, ConnectOptions } from '../cli/context.ts'
+import type { RunParts } from '../cli/held-command.ts'
 import { agentCommand } from './cli/agent.ts'
 import { showQueue, listQueues } from './cli/list.ts'
 import { actorName, defaultLabels } from './cli/labels.ts'
 import { operatorCommands } from './cli/operate.ts'
 import type { DoctorFlags } from './cli/doctor.ts'
-import { queueArgument, runRequest, wholeNumber, type RunFlags } from './cli/run-request.ts'
-import { runWithTurn, type RunParts } from './cli/run.ts'
+import { queueArgument, runRequest, type RunFlags } from './cli/run-request.ts'
+import { runWithTurn } from './cli/run.ts'
 import { processSignals } from '../supervisor/signals.ts'
 import { whereOptions } from './cli/where.ts'
 import { supervise } from '../supervisor/supervise.ts'

@@ -53,7 +53,7 @@ import { readOurs, type GuardContext } from './guard/record.ts'
 import { Strangers } from './guard/strangers.ts'
 import { tidy } from './guard/tidy.ts'
 import { notYet } from './guard/waiting-view.ts'
-import { isTransient } from './session/attempt.ts'
+import { isTransient } from '../kernel/attempt.ts'
 import { beatInterval } from './timing.ts'
 
 export interface BesideReferenceOptions extends GuardContext {

@@ -2,12 +2,13 @@
  * The HTTP face of turn queues, under `/api/v1/turns`. Long-polls end when the client hangs up; the lists turn into live
  * streams (server-sent events) for a client that asks for `text/event-stream`.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { Clock, Timer } from '../kernel/clock.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import { nameFilter, type Access } from '../ports/access.ts'
+import { streamSnapshots, wantsStream } from '../ports/event-stream.ts'
 import {
   beatBody,
   beatView,
@@ -37,9 +38,6 @@ const viewer: Access = { role: 'viewer', noun: 'turns', param: 'queue' }
 /** Queues in one live snapshot, and waiters shown of each. */
 const LIVE_QUEUES = 200
 const LIVE_WAITERS = 20
-/** At most four snapshots a second; a comment every 15 s keeps proxies from closing a quiet stream. */
-const COALESCE_MS = 250
-const HEARTBEAT_MS = 15_000
 
 export interface TurnsFaceOptions {
   readonly turns: TurnsService
@@ -157,18 +155,17 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
           ...(after === undefined ? {} : { after }),
         })
       }
-      stream(
-        reply,
+      streamSnapshots(reply, {
         clock,
-        (listener) => turns.onChange((name) => visible(name) && listener()),
-        async () => {
+        onChange: (listener) => turns.onChange((name) => visible(name) && listener()),
+        snapshot: async () => {
           const { queues } = await list({ limit: LIVE_QUEUES })
           const views = await Promise.all(
             queues.map(({ queue }) => turns.show(queue, { limit: LIVE_WAITERS })),
           )
           return { event: 'queues', data: { now: new Date(clock.now()).toISOString(), queues: views } }
         },
-      )
+      })
       return reply
     },
   })
@@ -189,19 +186,17 @@ function readingRoutes(app: App, turns: TurnsService, clock: Clock): void {
       const { limit = 100 } = request.query
       const view = await turns.show(queue, { limit })
       if (!wantsStream(request)) return view
-      const onChange = (listener: () => void): (() => void) =>
-        turns.onChange((name) => name === queue && listener())
-      stream(reply, clock, onChange, async (): Promise<{ event: string; data: QueueView }> => ({
-        event: 'queue',
-        data: await turns.show(queue, { limit }),
-      }))
+      streamSnapshots(reply, {
+        clock,
+        onChange: (listener) => turns.onChange((name) => name === queue && listener()),
+        snapshot: async (): Promise<{ event: string; data: QueueView }> => ({
+          event: 'queue',
+          data: await turns.show(queue, { limit }),
+        }),
+      })
       return reply
     },
   })
-}
-
-function wantsStream(request: FastifyRequest): boolean {
-  return request.method === 'GET' && request.headers.accept?.includes('text/event-stream') === true
 }
 
 /** Aborts when the client closes the connection before it was answered. */
@@ -211,57 +206,4 @@ function hangUp(reply: FastifyReply): AbortSignal {
     if (!reply.raw.writableFinished) controller.abort()
   })
   return controller.signal
-}
-
-/** Sends a snapshot at once and after each change, coalesced, until the client hangs up. A slow client skips snapshots. */
-function stream(
-  reply: FastifyReply,
-  clock: Clock,
-  onChange: (listener: () => void) => () => void,
-  snapshot: () => Promise<{ event: string; data: unknown }>,
-): void {
-  reply.hijack()
-  const { raw } = reply
-  raw.writeHead(200, {
-    ...(reply.getHeaders() as Record<string, string>),
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-store',
-    'x-accel-buffering': 'no',
-  })
-  let dirty = true
-  let sending = false
-  let timer: Timer | undefined
-  let heartbeat: Timer | undefined
-  const send = async (): Promise<void> => {
-    if (sending || !dirty || raw.writableNeedDrain) return
-    sending = true
-    dirty = false
-    try {
-      const { event, data } = await snapshot()
-      raw.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
-    } catch {
-      raw.end() // the client reconnects by itself
-    }
-    timer = clock.timer(COALESCE_MS, () => {
-      sending = false
-      void send()
-    })
-  }
-  const beat = (): void => {
-    raw.write(':\n\n')
-    heartbeat = clock.timer(HEARTBEAT_MS, beat)
-  }
-  const stop = onChange(() => {
-    dirty = true
-    void send()
-  })
-  raw.on('drain', () => void send())
-  raw.once('close', () => {
-    stop()
-    timer?.cancel()
-    heartbeat?.cancel()
-  })
-  raw.once('error', () => raw.destroy())
-  heartbeat = clock.timer(HEARTBEAT_MS, beat)
-  void send()
 }

@@ -5,7 +5,8 @@
 import type { Clock, Timer } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
-import { decimalKey, type Store, type StoredRecord } from '../ports/store.ts'
+import { Elsewhere } from '../ports/elsewhere.ts'
+import { decimalKey, type Key, type Store, type StoredRecord } from '../ports/store.ts'
 import {
   DEFAULT_PRIORITY,
   DEFAULT_TTL_MS,
@@ -47,6 +48,8 @@ export interface TurnsServiceOptions {
    * each other (inbox.ts), and looks are few (pace.ts), for each of them is a request to the store.
    */
   readonly serverless?: boolean
+  /** Other servers may serve the same queues on the same store; who looks on here (`onChange`) is then told of their changes too. */
+  readonly shared?: boolean
   /** Called for everything that happened, after it is durable; for metrics and logs. Must not throw. */
   readonly onEvent?: (event: TurnEvent) => void
 }
@@ -73,6 +76,7 @@ class StoreTurns implements TurnsService {
   readonly #actors = new Map<string, QueueActor>()
   readonly #registered = new Set<string>()
   readonly #listeners = new Set<(queue: string) => void>()
+  readonly #elsewhere: Elsewhere | undefined
   /** Labels of holders last shown; a member's labels never change. */
   readonly #labels = new Map<string, Labels>()
   #sweep: Timer | undefined
@@ -80,6 +84,11 @@ class StoreTurns implements TurnsService {
 
   constructor(options: TurnsServiceOptions) {
     this.#options = options
+    if (options.shared === true) {
+      const { clock, store } = options
+      const changed = (queue: string): void => this.#changed(queue)
+      this.#elsewhere = new Elsewhere({ clock, store, records: () => this.#controls(), changed })
+    }
     this.#sweepLater()
   }
 
@@ -95,12 +104,17 @@ class StoreTurns implements TurnsService {
 
   onChange(listener: (queue: string) => void): () => void {
     this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    if (this.#listeners.size === 1) this.#elsewhere?.start()
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size === 0) this.#elsewhere?.stop()
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#sweep?.cancel()
+    this.#elsewhere?.stop()
     for (const actor of this.#actors.values()) actor.close()
     this.#actors.clear()
   }
@@ -233,13 +247,19 @@ class StoreTurns implements TurnsService {
     let actor = this.#actors.get(queue)
     if (actor === undefined) {
       const { store, clock, random, serverless = false, onEvent = () => {} } = this.#options
-      const changed = (name: string): void => {
-        for (const listener of this.#listeners) listener(name)
-      }
+      const changed = (name: string): void => this.#changed(name)
       actor = new QueueActor(queue, { store, clock, random, serverless, emit: onEvent, changed })
       this.#actors.set(queue, actor)
     }
     return actor
+  }
+
+  #changed(queue: string): void {
+    for (const listener of this.#listeners) listener(queue)
+  }
+
+  async #controls(): Promise<ReadonlyMap<string, Key>> {
+    return new Map((await this.#names()).map((queue) => [queue, controlKey(queue)]))
   }
 
   async #control(queue: string): Promise<Control | undefined> {

@@ -13,6 +13,7 @@ const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'docs/turns.md',
+  'docs/leases.md',
   'docs/turns-agent.md',
   'docs/turns-serverless.md',
   'docs/deploy-turns.md',
@@ -62,6 +63,9 @@ beforeAll(async () => {
     ...(await cloud()),
     SIGNALBOX_DATA_DIR: temporaryFolder('docs'),
     PORT: String(port),
+    // docs/leases.md: any provider, granted at the first call.
+    SIGNALBOX_LEASES_ANY_REPOSITORY: 'true',
+    SIGNALBOX_LEASES_STABILISATION_WINDOW: '0s',
   }
   server = run('npm', ['start'], { cwd: root, env, detached: true })
   await until('npm start serves', async () => {

@@ -117,6 +117,26 @@ describe('paths', () => {
       config: { repositories: [{ ...repository, base_ref: 'x/acquire' }] },
     }))
 
+  it('take a base ref with slashes raw and encoded, for every call alike', () =>
+    plays(
+      [
+        send('POST', '/acme/shop/release/1.2/acquire', told('acquired', { fence: 1 }), {
+          body: { head_sha: 'a', priority: 1 },
+        }),
+        send('POST', '/acme/shop/release%2F1.2/acquire', told('acquired', { fence: 1 }), {
+          body: { head_sha: 'a', priority: 1 },
+        }),
+        send('GET', '/acme/shop/release/1.2', { status: 200, body_subset: { base_ref: 'release/1.2' } }),
+        send('GET', '/acme/shop/release%2f1%2E2', { status: 200, body_subset: { base_ref: 'release/1.2' } }),
+        send('GET', '/acme/shop/release%252F1.2', { status: 404 }),
+        send('POST', '/acme/shop/release%2F1.2/release', told('completed'), {
+          body: { head_sha: 'a', priority: 1, status: 'success' },
+        }),
+        send('DELETE', '/acme/shop/release%2F1.2', { status: 200, body_subset: { known: [] } }),
+      ],
+      { config: { repositories: [{ ...repository, base_ref: 'release/1.2', expected_request_count: 1 }] } },
+    ))
+
   it('lead a browser from the root to the console', () =>
     plays([
       send(
@@ -196,6 +216,7 @@ describe('bodies', () => {
           head_ref: 'gh-readonly-queue/main/pr-99999999999999999999-abc',
         },
       ),
+      send('GET', path, { status: 200, body_subset: { known: [{ head_sha: 'a' }] } }),
     ]))
 
   it('larger than the limit are refused in the wire’s form', () =>
@@ -213,7 +234,14 @@ describe('answers', () => {
       acquire('a', 1, { ...told('pending', { retry_after: 10 }), headers_subset: { 'Retry-After': '10' } }),
       acquire('b', 2, told('pending')),
       acquire('c', 3, told('acquired', { fence: 1, expires_at: '2023-01-01T16:00:00Z' })),
-      acquire('a', 1, told('pending', { reason: 'commit c (priority 3) holds the lease for 0 s' })),
+      acquire(
+        'a',
+        1,
+        told('pending', {
+          reason:
+            'commit c (priority 3) holds the lease, for 6 h 0 min more at most; when that one succeeds, this is completed with it',
+        }),
+      ),
       acquire('c', 3, told('acquired', { fence: 1 })),
       { advance_seconds: 0.25 },
       send('GET', path, {

@@ -7,7 +7,7 @@ import { sleep, type Clock } from '../../kernel/clock.ts'
 import { isSignalboxError } from '../../kernel/error.ts'
 import type { Random } from '../../kernel/id.ts'
 import type { LeaveView, TurnsApi } from '../api.ts'
-import { attempt, isTransient } from '../session/attempt.ts'
+import { attempt, isTransient } from '../../kernel/attempt.ts'
 
 const LEAVE_ATTEMPT_MS = 5_000
 const LEAVE_BACKOFF = { baseMs: 100, maxMs: 1_000 }

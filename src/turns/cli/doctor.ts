@@ -12,7 +12,7 @@ import { checksAfterConfiguration, contactChecks, examineEngine } from './doctor
 import { afterConfiguration as serverChecks, examineServer } from './doctor/server.ts'
 import { queueArgument } from './run-request.ts'
 import { exitCodeOf, type EndSignal, type SignalListener } from '../../supervisor/signals.ts'
-import { printable } from './text.ts'
+import { printable } from '../../cli/text.ts'
 
 export interface DoctorFlags extends ConnectOptions {
   readonly queue?: string

@@ -3,7 +3,7 @@ import { table } from '../../cli/output.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import type { QueueSummary, QueueView, TurnsApi } from '../api.ts'
 import { labelName } from './labels.ts'
-import { printable, shortId } from './text.ts'
+import { printable, shortId } from '../../cli/text.ts'
 
 const PAGE = 100
 

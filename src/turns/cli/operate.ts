@@ -3,6 +3,7 @@
  * reason, which stands in the audit log and is shown to those it concerns.
  */
 import type { Command } from 'commander'
+import { wholeNumber } from '../../cli/inputs.ts'
 import type { ConnectOptions } from '../../cli/context.ts'
 import { table } from '../../cli/output.ts'
 import { formatDuration } from '../../kernel/duration.ts'
@@ -15,8 +16,8 @@ import {
   type TurnsOperations,
 } from '../api.ts'
 import { labelName } from './labels.ts'
-import { queueArgument, wholeNumber } from './run-request.ts'
-import { printable, shortId } from './text.ts'
+import { queueArgument } from './run-request.ts'
+import { printable, shortId } from '../../cli/text.ts'
 
 type Turns = TurnsApi & TurnsOperations
 

@@ -1,4 +1,5 @@
 /** What `turn run` and `turn agent start` were asked for, checked: arguments and flags in, a request out, no call made. */
+import { invalidInput, onLostChoice, wholeNumber } from '../../cli/inputs.ts'
 import { parseDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError } from '../../kernel/error.ts'
 import {
@@ -61,7 +62,7 @@ export function runRequest(
   const name = queueArgument(queue)
   const [command, ...args] = words
   if (command === undefined || command === '') {
-    throw invalid(
+    throw invalidInput(
       'command',
       `command: missing; write it after --, for example: signalbox turn run ${name} -- make deploy`,
     )
@@ -72,7 +73,7 @@ export function runRequest(
     args,
     waitTimeoutMs:
       flags.waitTimeout === undefined ? undefined : parseDuration(flags.waitTimeout, '--wait-timeout'),
-    onLost: onLost(flags.onLost ?? 'kill'),
+    onLost: onLostChoice(flags.onLost ?? 'kill'),
     report: flags.json === true ? 'json' : flags.quiet === true ? 'quiet' : 'lines',
   }
 }
@@ -100,21 +101,13 @@ export function queueArgument(text: string): string {
   const parsed = queueName.safeParse(text)
   if (parsed.success) return parsed.data
   const why = parsed.error.issues[0]?.message ?? 'is not a name'
-  throw invalid('queue', `queue: '${text.slice(0, 40)}' ${why}`)
-}
-
-/** @throws SignalboxError `invalid_argument` */
-export function wholeNumber(text: string, bounds: { flag: string; min: number; max: number }): number {
-  const { flag, min, max } = bounds
-  const value = /^\d{1,9}$/.test(text.trim()) ? Number(text) : NaN
-  if (value >= min && value <= max) return value
-  throw invalid(flag, `${flag}: '${text.slice(0, 40)}' must be a whole number from ${min} to ${max}`)
+  throw invalidInput('queue', `queue: '${text.slice(0, 40)}' ${why}`)
 }
 
 function priority(text: string): number {
   if (Object.hasOwn(PRIORITIES, text)) return PRIORITIES[text] ?? 0
   if (/^\d/.test(text)) return wholeNumber(text, { flag: '--priority', min: 0, max: MAX_PRIORITY })
-  throw invalid(
+  throw invalidInput(
     '--priority',
     `--priority: '${text.slice(0, 40)}' must be low, normal, high, urgent or a number from 0 to ${MAX_PRIORITY}`,
   )
@@ -123,7 +116,7 @@ function priority(text: string): number {
 function timing(flags: RunFlags): { ttlMs: number; stopGraceMs: number } {
   const { ttl, lease } = flags
   if (ttl !== undefined && lease !== undefined && ttl !== lease) {
-    throw invalid('--ttl', `--ttl and --lease: are the same and contradict each other; give one of them`)
+    throw invalidInput('--ttl', `--ttl and --lease: are the same and contradict each other; give one of them`)
   }
   const flag = ttl === undefined && lease !== undefined ? '--lease' : '--ttl'
   const given = ttl ?? lease
@@ -131,7 +124,7 @@ function timing(flags: RunFlags): { ttlMs: number; stopGraceMs: number } {
   const stopGraceMs =
     flags.stopGrace === undefined ? DEFAULT_STOP_GRACE_MS : parseDuration(flags.stopGrace, '--stop-grace')
   if (!joinBody.shape.ttlMs.safeParse(ttlMs).success) {
-    throw invalid(flag, `${flag}: '${given}' must be from 1s to ${MAX_TTL_MS / 3_600_000}h`)
+    throw invalidInput(flag, `${flag}: '${given}' must be from 1s to ${MAX_TTL_MS / 3_600_000}h`)
   }
   try {
     holdTiming(ttlMs, stopGraceMs)
@@ -145,11 +138,6 @@ function timing(flags: RunFlags): { ttlMs: number; stopGraceMs: number } {
   return { ttlMs, stopGraceMs }
 }
 
-function onLost(text: string): 'kill' | 'warn' {
-  if (text === 'kill' || text === 'warn') return text
-  throw invalid('--on-lost', `--on-lost: '${text.slice(0, 40)}' must be kill or warn`)
-}
-
 /** The given labels, and as many of the default ones as there is room for. */
 function labels(
   given: readonly string[],
@@ -159,18 +147,14 @@ function labels(
   for (const text of given) {
     const at = text.indexOf('=')
     if (at < 1)
-      throw invalid('--label', `--label: '${text.slice(0, 40)}' must be written key=value, with a key`)
+      throw invalidInput('--label', `--label: '${text.slice(0, 40)}' must be written key=value, with a key`)
     own[text.slice(0, at)] = text.slice(at + 1)
   }
   const parsed = labelsSchema.safeParse(own)
   if (!parsed.success) {
     const limits = `keys of 1 to 64 and values of up to 256 characters, at most ${MAX_LABELS} labels`
-    throw invalid('--label', `--label: not within the limits: ${limits}`)
+    throw invalidInput('--label', `--label: not within the limits: ${limits}`)
   }
   const rest = Object.entries(defaults).filter(([key]) => !Object.hasOwn(own, key))
   return { ...Object.fromEntries(rest.slice(0, MAX_LABELS - Object.keys(own).length)), ...own }
-}
-
-function invalid(field: string, message: string): SignalboxError {
-  return new SignalboxError('invalid_argument', message, { details: { field } })
 }

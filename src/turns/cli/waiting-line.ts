@@ -2,7 +2,7 @@
 import { formatDuration } from '../../kernel/duration.ts'
 import type { MemberView } from '../api.ts'
 import { labelName } from './labels.ts'
-import { printable, shortId } from './text.ts'
+import { printable, shortId } from '../../cli/text.ts'
 
 /** @param agoMs since the answer came: holders have held for that much longer */
 export function waitingLine(view: MemberView, agoMs: number): string {

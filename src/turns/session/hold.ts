@@ -15,7 +15,7 @@ import { formatDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError } from '../../kernel/error.ts'
 import type { Random } from '../../kernel/id.ts'
 import type { LeaveView, TurnsApi } from '../api.ts'
-import { attempt, isTransient } from './attempt.ts'
+import { attempt, isTransient } from '../../kernel/attempt.ts'
 import {
   deadlineOf,
   momentOf,

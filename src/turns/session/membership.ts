@@ -7,7 +7,7 @@ import { formatDuration } from '../../kernel/duration.ts'
 import { isSignalboxError, SignalboxError, toSignalboxError } from '../../kernel/error.ts'
 import type { JoinRequest, MemberView } from '../api.ts'
 import type { OpenTurnOptions, Turn } from '../session.ts'
-import { attempt, isTransient } from './attempt.ts'
+import { attempt, isTransient } from '../../kernel/attempt.ts'
 import {
   holdTiming,
   isUsable,

@@ -15,7 +15,7 @@ import type {
   ProviderView,
   Refusal,
 } from '../../../src/leases/api.ts'
-import { partitionOf } from '../../../src/leases/records.ts'
+import { historyPartition, partitionOf } from '../../../src/leases/records.ts'
 import { createLeasesService, type LeasesService } from '../../../src/leases/service.ts'
 import { Judge } from './judge.ts'
 
@@ -84,7 +84,11 @@ export class History {
       maxLeaseMs: pick(120_000, 600_000),
       coolDownMs: pick(0, 0, 15_000),
     }
-    this.#judge = new Judge(partitionOf(provider), this.#config, () => this.#now)
+    this.#judge = new Judge(
+      { state: partitionOf(provider), history: historyPartition(provider) },
+      this.#config,
+      () => this.#now,
+    )
     this.#faulty = this.#random.next() < 0.6
     const servers = this.#random.next() < 0.5 ? 2 : 1
     this.#shared = servers > 1 || this.#random.next() < 0.3
@@ -125,6 +129,7 @@ export class History {
       ...(Number(client.sha.slice(1)) % 4 === 0 ? { leaseMs: 40_000 } : {}),
     }
     const call = (): Promise<Reply> => (this.#servers[server] as Server).leases.acquire(provider, request)
+    this.#judge.acquireSent(client.sha, client.priority)
     const answer = await this.#sendTo(client, 'acquire', call)
     if (answer === undefined) return
     this.#noteAnswer(client, server, answer)
@@ -252,6 +257,7 @@ export class History {
 
   async #ending(): Promise<void> {
     for (const { store } of this.#servers) store.faults.plan = {}
+    await this.#checkHistory()
     const { ttlMs, maxLeaseMs, coolDownMs, stabilizeMs, delayCount } = this.#config
     this.#now += Math.max(ttlMs * 1.25, maxLeaseMs) + ttlMs + coolDownMs + 1
     const newcomer = this.#newClient()
@@ -272,6 +278,24 @@ export class History {
     this.#judge.object(
       `locked: the only one left is never granted: ${JSON.stringify(this.#config)} ${JSON.stringify(await leases.show(provider))}`,
     )
+  }
+
+  /** What people read is what was written, newest first, whatever the size of the pages. */
+  async #checkHistory(): Promise<void> {
+    const { leases } = this.#server()
+    const read: string[] = []
+    for (let before: number | undefined; ;) {
+      const page = await leases.history(provider, { limit: 7, ...(before === undefined ? {} : { before }) })
+      read.push(...page.requests.map(({ seq, sha, as, fence }) => `${seq} ${sha} ${as} ${fence ?? ''}`))
+      before = page.next
+      if (before === undefined) break
+    }
+    const written = [...this.#judge.past.values()]
+      .sort((a, b) => b.seq - a.seq)
+      .map(({ seq, sha, as, fence }) => `${seq} ${sha} ${as} ${fence ?? ''}`)
+    if (read.join() !== written.join())
+      this.#judge.object(`history reads ${read.join()}, not ${written.join()}`)
+    this.#counts['past request'] = written.length
   }
 
   async #sendTo(

@@ -4,8 +4,8 @@
  */
 import type { Change } from '../../../src/ports/store.ts'
 import type { LeaseAnswer, ProviderConfig, Refusal } from '../../../src/leases/api.ts'
-import type { StoredHeader } from '../../../src/leases/records.ts'
-import type { Entry } from '../../../src/leases/state.ts'
+import type { StoredHeader, StoredPast } from '../../../src/leases/records.ts'
+import type { Entry, PastRequest } from '../../../src/leases/state.ts'
 
 const HEADER = '000000000000000'
 const NOTHING: StoredHeader = { fence: 0, seq: 0, from: 1, batch: 1, stableSince: 0, updatedAt: 0, stamp: '' }
@@ -14,11 +14,14 @@ export class Judge {
   readonly violations: string[] = []
   readonly #config: ProviderConfig
   readonly #partition: string
+  readonly #historyPartition: string
   readonly #now: () => number
   #header: StoredHeader | undefined
   /** The known requests before the present commit. */
   #previous: ReadonlyMap<string, Entry> = new Map()
   readonly #entries = new Map<string, Entry>()
+  /** All requests ever known, as they were last written. */
+  readonly #lastKnown = new Map<number, Entry>()
   /** Fence by SHA and SHA by fence, for ever. */
   readonly #grants = new Map<number, string>()
   /** SHAs that a successful holder's commits contain, with the batch. */
@@ -28,6 +31,10 @@ export class Judge {
   readonly #gone = new Map<string, number>()
   /** SHAs for which a release was sent at any time. */
   readonly #releaseSent = new Set<string>()
+  /** Priorities that each SHA has asked with. */
+  readonly #asked = new Map<string, Set<number>>()
+  /** The history, by sequence number. */
+  readonly past = new Map<number, PastRequest>()
   #clearing = false
   #lastChange = 0
   /** The last change before the present commit, in which a change may come after a grant. */
@@ -35,14 +42,24 @@ export class Judge {
   /** Has a holder of this batch failed or died? */
   #failedBatch: number | undefined
 
-  constructor(partition: string, config: ProviderConfig, now: () => number) {
-    this.#partition = partition
+  constructor(
+    partitions: { readonly state: string; readonly history: string },
+    config: ProviderConfig,
+    now: () => number,
+  ) {
+    this.#partition = partitions.state
+    this.#historyPartition = partitions.history
     this.#config = config
     this.#now = now
   }
 
   clearSent(): void {
     this.#clearing = true
+  }
+
+  acquireSent(sha: string, priority: number): void {
+    const asked = this.#asked.get(sha) ?? new Set()
+    this.#asked.set(sha, asked.add(priority))
   }
 
   releaseSent(sha: string): void {
@@ -61,6 +78,7 @@ export class Judge {
     if (after === undefined || own.length === 0) return
     const inserted: Entry[] = []
     this.#previous = new Map(this.#entries)
+    const noted = changes.filter(({ key }) => key[0] === this.#historyPartition)
     this.#changeBefore = this.#lastChange
     // A SHA may be forgotten and known anew in one commit.
     for (const { op, key } of own) if (op === 'delete') this.#entryDeleted(Number(key[1]))
@@ -72,6 +90,8 @@ export class Judge {
       for (const [sha, { seq }] of this.#entries) if (seq < after.from) this.#entries.delete(sha)
     }
     this.#transition(before ?? NOTHING, after, inserted)
+    for (const change of noted) this.#noted(change, before ?? NOTHING, after)
+    this.#unnoted(before ?? NOTHING, after, inserted)
     if (after.batch !== before?.batch) this.#gone.clear()
   }
 
@@ -100,6 +120,7 @@ export class Judge {
   }
 
   #entryPut(entry: Entry): Entry[] {
+    this.#lastKnown.set(entry.seq, entry)
     const old = this.#entries.get(entry.sha)
     this.#entries.set(entry.sha, entry)
     if (old?.seq !== entry.seq || old.priority !== entry.priority || old.ref !== entry.ref)
@@ -173,6 +194,65 @@ export class Judge {
     if (!stable && !enough && !afterFailure) this.#object(`${sha} was granted before the window or the count`)
     if (before.coolUntil !== undefined && this.#now() < before.coolUntil)
       this.#object(`${sha} was granted while cooling down`)
+  }
+
+  /** A record of history: about a request that was known until now, once, and true. */
+  #noted(change: Change, before: StoredHeader, after: StoredHeader): void {
+    if (change.op !== 'put') {
+      this.#object('a record of history was not written')
+      return
+    }
+    const record = change.value as unknown as StoredPast
+    const { seq, sha, as, fence } = record
+    const about = `history of ${sha} (${as})`
+    if (this.past.has(seq)) this.#object(`${about} was written twice`)
+    this.past.set(seq, record)
+    const entry = this.#lastKnown.get(seq)
+    // One may come and go within one commit: who was forgotten returns, and is told that it is completed.
+    const passing = entry === undefined && seq > before.seq && seq <= after.seq
+    const known = entry?.sha === sha && entry.joinedAt === record.joinedAt
+    if (!known && !passing) this.#object(`${about} is of a request that was not known so`)
+    if (this.#asked.get(sha)?.has(record.priority) !== true)
+      this.#object(`${about} has a priority that was never asked for`)
+    if (record.endedAt !== this.#now()) this.#object(`${about} was not written at its end`)
+    const held = before.holder?.sha === sha ? before.holder : undefined
+    const granted = held ?? (after.holder?.sha === sha ? after.holder : undefined)
+    const truly: Record<PastRequest['as'], boolean> = {
+      success: after.holder?.fence === fence && after.holder?.completed !== undefined,
+      failure: after.holder?.fence !== fence && this.#releaseSent.has(sha),
+      expired: after.holder?.fence !== fence && fence !== undefined,
+      completed: this.#covered.has(sha) && fence === undefined,
+      withdrawn: this.#releaseSent.has(sha) && fence === undefined,
+      evicted: fence === undefined,
+      cleared: this.#clearing,
+    }
+    if (!truly[as]) this.#object(`${about} is not what happened`)
+    if (fence === undefined) return
+    if (this.#grants.get(fence) !== sha) this.#object(`${about} has the fence of another`)
+    if (granted !== undefined && granted.grantedAt !== record.grantedAt)
+      this.#object(`${about} has not the time of its grant`)
+  }
+
+  /** Whoever is known no longer has a record; so has a holder that has succeeded. */
+  #unnoted(before: StoredHeader, after: StoredHeader, inserted: readonly Entry[]): void {
+    for (const [sha, { seq }] of this.#previous) {
+      if (this.#entries.get(sha)?.seq === seq || this.past.has(seq)) continue
+      this.#object(`${sha} is gone without a record in history`)
+    }
+    for (const { seq, sha } of this.#entries.values()) {
+      const succeeded = after.holder?.sha === sha && after.holder.completed !== undefined
+      if (this.past.has(seq) !== succeeded) {
+        this.#object(
+          `${sha} is known${succeeded ? ', has succeeded' : ''}, and history ${succeeded ? 'lacks' : 'has'} it`,
+        )
+      }
+    }
+    const ended = before.holder
+    if (ended === undefined || ended.fence === after.holder?.fence) return
+    const mine = [...this.past.values()].filter(({ fence }) => fence === ended.fence)
+    // One that came and went within this commit was never seen to hold.
+    if (mine.length !== 1 && !inserted.some(({ sha }) => sha === ended.sha))
+      this.#object(`the hold ${ended.fence} of ${ended.sha} is over and has ${mine.length} records`)
   }
 
   #success({ holder, batch }: StoredHeader): void {

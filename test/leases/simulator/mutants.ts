@@ -16,7 +16,7 @@ export const mutants: readonly Mutant[] = [
     fault: 'a request of the holder’s own priority is told completed',
     edits: [
       edit(
-        'rules.ts',
+        'state.ts',
         'sha !== holder.sha && priority < holder.priority && spared',
         'sha !== holder.sha && priority <= holder.priority && spared',
       ),
@@ -37,7 +37,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'holder-expires-early',
     fault: 'a holder loses its lease before its time',
-    edits: [edit('settle.ts', 'Math.max(holder.expiresAt, missed) + slackMs', 'holder.expiresAt - 30_000')],
+    edits: [
+      edit('settle.ts', 'Math.max(holder.expiresAt, missed, left) + slackMs', 'holder.expiresAt - 30_000'),
+    ],
   },
   {
     name: 'nobody-is-forgotten',
@@ -157,6 +159,35 @@ export const mutants: readonly Mutant[] = [
         'Math.max(seenAt + moment.seenEveryMs, moment.heardSince)',
         'seenAt + moment.seenEveryMs',
       ),
+    ],
+  },
+  {
+    name: 'failure-without-history',
+    fault: 'a hold that failed leaves no record',
+    edits: [edit('rules.ts', "noteEnd(scene, draft.entries.get(request.sha) as Entry, 'failure')", '')],
+  },
+  {
+    name: 'eviction-without-history',
+    fault: 'a request that is forgotten leaves no record',
+    edits: [edit('settle.ts', "noteEnd(scene, entry, 'evicted')", '')],
+  },
+  {
+    name: 'history-after-the-drop',
+    fault: 'a holder that expired is recorded as if it had never held',
+    edits: [
+      edit('settle.ts', "noteEnd(scene, draft.entries.get(sha) as Entry, 'expired')", ''),
+      edit(
+        'settle.ts',
+        '  dropHolder(scene, holder, true)',
+        "  const entry = draft.entries.get(sha) as Entry\n  dropHolder(scene, holder, true)\n  noteEnd(scene, entry, 'expired')",
+      ),
+    ],
+  },
+  {
+    name: 'history-written-apart',
+    fault: 'history is committed with a later state, not with the end it tells of',
+    edits: [
+      edit('provider-actor.ts', 'changes: [...prepared.changes, ...beside]', 'changes: prepared.changes'),
     ],
   },
 ]

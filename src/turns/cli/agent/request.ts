@@ -1,10 +1,11 @@
 /** What `turn agent start` was asked for, checked before any process is started. */
+import { wholeNumber } from '../../../cli/inputs.ts'
 import type { ConnectOptions } from '../../../cli/context.ts'
 import { parseDuration } from '../../../kernel/duration.ts'
 import { SignalboxError } from '../../../kernel/error.ts'
 import { githubWorkerAbove, markOf, type ProcessMark } from '../../agent/processes.ts'
 import { agentId } from '../../agent/state.ts'
-import { memberRequest, wholeNumber, type MemberFlags, type MemberRequest } from '../run-request.ts'
+import { memberRequest, type MemberFlags, type MemberRequest } from '../run-request.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 

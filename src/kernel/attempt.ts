@@ -2,8 +2,8 @@
  * One call, bounded in time: it ends by its answer, by the caller's signal or by the bound, whichever comes first, even
  * when whoever it calls never comes back.
  */
-import type { Clock } from '../../kernel/clock.ts'
-import { SignalboxError, toSignalboxError } from '../../kernel/error.ts'
+import type { Clock } from './clock.ts'
+import { SignalboxError, toSignalboxError } from './error.ts'
 
 export interface AttemptOptions {
   readonly clock: Clock
