@@ -64,14 +64,17 @@ ${table(
 
 /** The defaults as a file, so that it can be copied and changed. */
 function exampleFile(): string {
-  let section = ''
+  let open: readonly string[] = []
   let text = ''
   for (const { path, defaultValue, example = 'https://signalbox.example.org' } of configKeys) {
-    const [first = '', second] = path.split('.')
-    if (second !== undefined && first !== section) text += `${first}:\n`
-    section = second === undefined ? '' : first
-    const line = `${second ?? first}: ${String(defaultValue ?? example)}`
-    text += `${second === undefined ? '' : '  '}${defaultValue === undefined ? '# ' : ''}${line}\n`
+    const sections = path.split('.')
+    const name = sections.pop()
+    sections.forEach((section, depth) => {
+      if (open[depth] !== section) text += `${'  '.repeat(depth)}${section}:\n`
+    })
+    open = sections
+    const comment = defaultValue === undefined ? '# ' : ''
+    text += `${'  '.repeat(sections.length)}${comment}${name}: ${String(defaultValue ?? example)}\n`
   }
   return text
 }

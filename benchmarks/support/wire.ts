@@ -40,7 +40,9 @@ export class Connection {
         : `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(json)}\r\n`
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject }
-      this.#socket.write(`${method} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n${head}\r\n${json}`)
+      this.#socket.write(
+        `${method} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\naccept: application/json\r\n${head}\r\n${json}`,
+      )
     })
   }
 

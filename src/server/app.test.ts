@@ -286,42 +286,65 @@ describe('failures', () => {
 })
 
 describe('health', () => {
-  it('says who it is', async () => {
+  const json = { accept: 'application/json' }
+
+  it.each(['/healthz', '/readyz', '/k8s/liveness', '/k8s/readiness'])('is a plain OK at %s', async (url) => {
     const { app } = await world()
-    expect((await app.inject('/healthz')).json()).toEqual({
+    const { statusCode, body, headers } = await app.inject(url)
+    expect([statusCode, body, headers['content-type']]).toEqual([200, 'OK', 'text/plain; charset=utf-8'])
+  })
+
+  it('says who it is, to who asks for JSON', async () => {
+    const { app } = await world()
+    expect((await app.inject({ url: '/healthz', headers: json })).json()).toEqual({
       status: 'ok',
       name: 'signalbox',
       version: '1.2.3',
     })
+    expect((await app.inject({ url: '/readyz', headers: json })).json()).toEqual({ status: 'ready' })
   })
 
+  const notReady = (why: string): unknown => [500, { error: 'not ready', error_context: why }]
+  const readiness = async ({ app }: World): Promise<unknown> => {
+    const response = await app.inject('/readyz')
+    return [response.statusCode, response.json()]
+  }
+
   it('is ready only between start and stop', async () => {
-    const { app, lifecycle } = await world()
-    expect((await app.inject('/readyz')).json()).toEqual({ status: 'ready' })
+    const { app, lifecycle, ...rest } = await world()
     for (const state of ['starting', 'stopping'] as const) {
       lifecycle.state = state
       const message = `the server is ${state}; repeat the call`
-      expect(told(await app.inject('/readyz'))).toEqual([503, 'unavailable', message])
-      expect(told(await post(app, { id: 'abc' }))).toEqual([503, 'unavailable', message])
+      expect(await readiness({ app, lifecycle, ...rest })).toEqual(notReady(message))
+      const refused = await post(app, { id: 'abc' })
+      expect(told(refused)).toEqual([503, 'unavailable', message])
+      expect(refused.headers['retry-after']).toBe('1')
       expect((await app.inject('/healthz')).statusCode).toBe(200)
     }
   })
 
+  it('is not ready while it drains, and serves on', async () => {
+    const { app, lifecycle, ...rest } = await world()
+    expect((await post(app, { id: 'abc' })).headers['connection']).not.toBe('close')
+    lifecycle.state = 'draining'
+    expect(await readiness({ app, lifecycle, ...rest })).toEqual(
+      notReady('the server is draining; repeat the call'),
+    )
+    const answer = await post(app, { id: 'abc' })
+    expect([answer.statusCode, answer.headers['connection']]).toEqual([200, 'close'])
+  })
+
   it('is not ready while the store fails', async () => {
-    const { app } = await world({ checkStore: () => Promise.reject(new Error('disk is full')) })
-    expect(told(await app.inject('/readyz'))).toEqual([
-      503,
-      'unavailable',
-      'the store does not work: disk is full',
-    ])
+    const broken = await world({ checkStore: () => Promise.reject(new Error('disk is full')) })
+    expect(await readiness(broken)).toEqual(notReady('the store does not work: disk is full'))
   })
 
   it('is not ready while the store does not answer', async () => {
-    const { app, clock } = await world({ checkStore: () => new Promise(() => undefined) })
-    const answer = app.inject('/readyz')
-    await clock.settle()
-    await clock.advance(2_000)
-    expect(told(await answer)).toEqual([503, 'unavailable', 'the store did not answer within 2000 ms'])
+    const silent = await world({ checkStore: () => new Promise(() => undefined) })
+    const answer = readiness(silent)
+    await silent.clock.settle()
+    await silent.clock.advance(2_000)
+    expect(await answer).toEqual(notReady('the store did not answer within 2000 ms'))
   })
 
   it('leaves no timer behind', async () => {

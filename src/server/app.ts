@@ -26,7 +26,7 @@ import type { Config } from './config/schema.ts'
 import { addConsoleRoutes } from './console/routes.ts'
 import { addApiDocs } from './docs.ts'
 import { problemSender } from './errors.ts'
-import { addHealthRoutes, notReady, type Lifecycle } from './health.ts'
+import { addHealthRoutes, isLeaving, notReady, takesCalls, type Lifecycle } from './health.ts'
 import { httpMetrics, type RequestObserver } from './http-metrics.ts'
 import type { Logger } from './logger.ts'
 import { KnownPaths, notFound } from './not-found.ts'
@@ -77,7 +77,11 @@ export async function buildApp(
 ): Promise<SignalboxApp & { readonly guardedRoutes: readonly GuardedRoute[] }> {
   const { config, logger, lifecycle } = options
   const paths = new KnownPaths()
-  const sendProblem = problemSender(logger, lifecycle)
+  const sendProblem = problemSender({
+    logger,
+    lifecycle,
+    basicUsers: options.auth.basicUser !== undefined,
+  })
   const app = fastify({
     bodyLimit: config.server.bodyLimitBytes,
     requestTimeout: config.server.requestTimeout.ms,
@@ -127,6 +131,11 @@ export async function buildApp(
     options.streams.note(request.raw, reply.raw)
     done(trusted(request.raw) ? undefined : guard(request.raw))
   })
+  // The next call of this client goes elsewhere, instead of meeting a connection that is being closed.
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (isLeaving(lifecycle)) reply.raw.setHeader('connection', 'close')
+    done(null, payload)
+  })
   const guardedRoutes = enforceAccess(app, options.auth, trusted)
   addApiDocs(app, { version: options.version, publicUrl: config.server.publicUrl })
   addHealthRoutes(app, options)
@@ -134,7 +143,7 @@ export async function buildApp(
   for (const face of options.faces) {
     await app.register(async (scope) => {
       scope.addHook('onRequest', (_request, _reply, done) => {
-        done(lifecycle.state === 'ready' ? undefined : notReady(lifecycle))
+        done(takesCalls(lifecycle) ? undefined : notReady(lifecycle))
       })
       await face(scope.withTypeProvider<ZodTypeProvider>())
     })

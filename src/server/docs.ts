@@ -30,10 +30,18 @@ const problemView = z
 
 type DescribedRoute = Pick<RouteOptions, 'method' | 'url'> & { readonly schema: FastifySchema }
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the document says in place of this route, and of others beside it that stand behind a wildcard. */
+    described?: readonly DescribedRoute[]
+  }
+}
+
 /** Call it before the routes are added: it describes those that come after it. */
 export function addApiDocs(app: FastifyInstance, options: DocsOptions): void {
   const routes: DescribedRoute[] = []
-  app.addHook('onRoute', ({ method, url, schema = {} }) => {
+  app.addHook('onRoute', ({ method, url, schema = {}, config }) => {
+    if (method !== 'HEAD') routes.push(...(config?.described ?? []))
     if (schema.hide !== true && method !== 'HEAD') routes.push({ method, url, schema: { ...schema } })
   })
 
@@ -70,13 +78,18 @@ async function describeRoutes(routes: readonly DescribedRoute[], options: DocsOp
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: options.publicUrl ?? '/' }],
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      components: {
+        securitySchemes: {
+          token: { type: 'http', scheme: 'bearer' },
+          basic: { type: 'http', scheme: 'basic', description: 'For the lease routes alone.' },
+        },
+      },
       security: [{ token: [] }],
     },
     transform: jsonSchemaTransform,
   })
   for (const { method, url, schema } of routes) {
-    const response = { ...(schema.response as object | undefined), default: problemView }
+    const response = { default: problemView, ...(schema.response as object | undefined) }
     described.route({ method, url, schema: { ...schema, response }, handler: () => undefined })
   }
   await described.ready()

@@ -56,8 +56,15 @@ function httpProblem(error: unknown, request: FastifyRequest): HttpProblem {
 /** Answers a request with the problem that was thrown. */
 export type ProblemSender = (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => void
 
+export interface ProblemFacts {
+  readonly logger: Logger
+  readonly lifecycle: Lifecycle
+  /** May callers sign in by name and password? */
+  readonly basicUsers: boolean
+}
+
 /** Logs 5xx answers, the unexpected ones with their stack; those of a stopping server only at `debug`: they are meant. */
-export function problemSender(logger: Logger, lifecycle: Lifecycle): ProblemSender {
+export function problemSender({ logger, lifecycle, basicUsers }: ProblemFacts): ProblemSender {
   const log = ({ status, error }: HttpProblem, { id, method, url }: FastifyRequest): void => {
     const facts = { requestId: id, method, url, status, code: error.code }
     if (error.code === 'internal') logger.error({ ...facts, err: error.cause ?? error }, 'request failed')
@@ -67,12 +74,19 @@ export function problemSender(logger: Logger, lifecycle: Lifecycle): ProblemSend
     const problem = httpProblem(thrown, request)
     const { status, error } = problem
     if (status >= 500) log(problem, request)
-    if (status === 401) void reply.header('www-authenticate', 'Bearer')
+    if (status === 401) void reply.header('www-authenticate', challenge(request, basicUsers))
     if (status === 429 || status === 503) void reply.header('retry-after', '1')
     reply.raw.setHeader('x-request-id', request.id) // errors before routing have passed no hook
     setDataHeaders(reply.raw)
     void reply.code(status).type('application/json; charset=utf-8').send(problemBody(error, request.id))
   }
+}
+
+/** To a script in a page it does not offer passwords, for the browser would ask its user for one. */
+function challenge({ headers }: FastifyRequest, basicUsers: boolean): string {
+  const mode = headers['sec-fetch-mode']
+  const asks = mode === undefined || mode === 'navigate'
+  return basicUsers && asks ? 'Bearer, Basic realm="signalbox"' : 'Bearer'
 }
 
 /** The body of every error answer. */

@@ -1,15 +1,29 @@
 /**
  * `/healthz` (the process lives), `/readyz` (it takes work) and `/metrics`, for whoever watches over the server; `/k8s/liveness`
  * and `/k8s/readiness` are the first two as the merge-queue lease service has them.
+ *
+ * The first two answer the text `OK`, and what the server says of itself to who asks for JSON. A server that takes no work
+ * answers 500 with JSON on both readiness paths.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Registry } from 'prom-client'
 import { type Clock, sleep } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 
 /** Where the server stands; `serve.ts` moves it. */
 export interface Lifecycle {
-  state: 'starting' | 'ready' | 'stopping'
+  /** `draining`: takes work still, and asks for no more of it. */
+  state: 'starting' | 'ready' | 'draining' | 'stopping'
+}
+
+/** Are calls served? */
+export function takesCalls({ state }: Lifecycle): boolean {
+  return state === 'ready' || state === 'draining'
+}
+
+/** Should clients and load balancers go elsewhere from now on? */
+export function isLeaving({ state }: Lifecycle): boolean {
+  return state === 'draining' || state === 'stopping'
 }
 
 interface HealthOptions {
@@ -26,27 +40,22 @@ const STORE_PATIENCE_MS = 2_000
 
 export function addHealthRoutes(app: FastifyInstance, options: HealthOptions): void {
   const hidden = { schema: { hide: true } }
+  const { version, lifecycle } = options
 
-  app.get('/healthz', hidden, () => ({ status: 'ok', name: 'signalbox', version: options.version }))
-
-  app.get('/readyz', hidden, async () => {
-    if (options.lifecycle.state !== 'ready') throw notReady(options.lifecycle)
-    await withPatience(options.clock, options.checkStore())
-    return { status: 'ready' }
-  })
-
-  app.get('/k8s/liveness', hidden, () => 'OK')
-
-  app.get('/k8s/readiness', hidden, async (_request, reply) => {
+  const alive = (request: FastifyRequest): unknown =>
+    wantsJson(request) ? { status: 'ok', name: 'signalbox', version } : 'OK'
+  const ready = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     try {
-      if (options.lifecycle.state !== 'ready') throw notReady(options.lifecycle)
+      if (lifecycle.state !== 'ready') throw notReady(lifecycle)
       await withPatience(options.clock, options.checkStore())
-      return 'OK'
+      return wantsJson(request) ? { status: 'ready' } : 'OK'
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       return reply.code(500).send({ error: 'not ready', error_context: why })
     }
-  })
+  }
+  for (const url of ['/healthz', '/k8s/liveness']) app.get(url, hidden, alive)
+  for (const url of ['/readyz', '/k8s/readiness']) app.get(url, hidden, ready)
 
   if (options.config.metrics.enabled) {
     app.get('/metrics', hidden, async (_request, reply) => {
@@ -54,6 +63,10 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthOptions): v
       return options.registry.metrics()
     })
   }
+}
+
+function wantsJson({ headers }: FastifyRequest): boolean {
+  return headers.accept?.includes('application/json') === true
 }
 
 /** The refusal of a server that is starting or stopping. */

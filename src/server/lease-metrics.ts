@@ -1,12 +1,17 @@
 /**
  * What happens to leases, as metrics and log lines: under the reference's names, so that its dashboards go on working, and
- * under ours beside them. Providers are labels, since configuration bounds them (with `leases.anyRepository` the callers do).
+ * under ours beside them. Providers are labels; as `leases.anyRepository` lets callers make them, those beyond the first
+ * `MAX_PROVIDERS` are counted together as `other`.
  */
 import { Counter, Gauge, Histogram, type HistogramConfiguration, type Registry } from 'prom-client'
-import { providerId, providerLabel } from '../leases/api.ts'
+import { providerId, providerLabel, type ProviderName } from '../leases/api.ts'
 import type { RequestObserver } from '../leases/http.ts'
 import type { LeasesService, LeasesServiceOptions } from '../leases/service.ts'
 import type { Logger } from './logger.ts'
+
+/** Providers with series of their own. */
+export const MAX_PROVIDERS = 1_000
+const OTHER = 'other'
 
 const PREFIX = 'aks_mq_lease_service_'
 /** The reference's: a few pull requests are usual. */
@@ -23,6 +28,7 @@ export interface LeaseMetrics {
 
 export function leaseMetrics(registry: Registry, logger: Logger): LeaseMetrics {
   const registers = [registry]
+  const labelOf = boundedLabels()
   const batchSize = leLast(registry, {
     name: `${PREFIX}provider_merged_batch_size`,
     help: 'Requests that one success has merged: the holder and those below it.',
@@ -54,7 +60,7 @@ export function leaseMetrics(registry: Registry, logger: Logger): LeaseMetrics {
         retries.inc({ why: event.why })
         return
       }
-      const provider = providerId(event.provider)
+      const provider = labelOf(event.provider)
       events.inc({ event: event.kind, provider })
       if (event.kind === 'granted') waits.observe(event.waitedMs / 1_000)
       if (event.kind === 'succeeded') batchSize.observe({ provider_id: provider }, event.batchSize)
@@ -64,11 +70,25 @@ export function leaseMetrics(registry: Registry, logger: Logger): LeaseMetrics {
         logger[level]({ provider: providerLabel(name), ...facts }, `lease ${kind}`)
       }
     },
-    watch: (leases) => knownRequests(registry, leases),
+    watch: (leases) => knownRequests(registry, leases, labelOf),
   }
 }
 
-function knownRequests(registry: Registry, leases: Pick<LeasesService, 'waiting'>): void {
+type LabelOf = (provider: ProviderName) => string
+
+/** Who comes first keeps its label. */
+function boundedLabels(): LabelOf {
+  const labels = new Set<string>()
+  return (provider) => {
+    const id = providerId(provider)
+    if (labels.has(id)) return id
+    if (labels.size >= MAX_PROVIDERS) return OTHER
+    labels.add(id)
+    return id
+  }
+}
+
+function knownRequests(registry: Registry, leases: Pick<LeasesService, 'waiting'>, labelOf: LabelOf): void {
   const gauge = (name: string, label: string): void => {
     const known: Gauge = new Gauge({
       name,
@@ -78,7 +98,7 @@ function knownRequests(registry: Registry, leases: Pick<LeasesService, 'waiting'
       collect() {
         known.reset()
         for (const { provider, requests } of leases.waiting())
-          known.set({ [label]: providerId(provider) }, requests)
+          known.inc({ [label]: labelOf(provider) }, requests)
       },
     })
   }

@@ -31,7 +31,9 @@ export function describePortOwner({ signalbox, pid, program }: PortOwner): strin
 
 function askVersion(host: string, port: number): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
-  const request = get({ host: reachable(host), port, path: '/healthz', timeout: PATIENCE_MS }, (response) => {
+  const headers = { accept: 'application/json' }
+  const target = { host: reachable(host), port, path: '/healthz', headers, timeout: PATIENCE_MS }
+  const request = get(target, (response) => {
     let text = ''
     response.setEncoding('utf8')
     response.on('data', (chunk: string) => {

@@ -64,6 +64,7 @@ function call(
       method: body === undefined ? 'GET' : 'POST',
       agent: false,
       headers: {
+        accept: 'application/json',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...('url' in where ? {} : { host: 'owner' }),
       },
@@ -164,17 +165,27 @@ describe('a started server', () => {
   it('describes every route', async () => {
     const server = await start()
     const { body } = await call(server, '/openapi.json')
-    const operations = Object.entries((body as { paths: Record<string, object> }).paths).flatMap(
-      ([path, item]) => Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+    const { paths } = body as { paths: Record<string, Record<string, { operationId: string }>> }
+    const operations = Object.entries(paths).flatMap(([path, item]) =>
+      Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
     )
+    const ids = Object.values(paths).flatMap((item) => Object.values(item).map((o) => o.operationId))
+    expect(new Set(ids).size).toBe(operations.length)
     expect(operations.sort()).toEqual([
       'DELETE /api/v1/tokens/{id}',
       'DELETE /api/v1/turns/{queue}/members/{id}',
+      'DELETE /{owner}/{repo}/{baseRef}',
+      'GET /',
       'GET /api/v1/audit',
+      'GET /api/v1/leases',
+      'GET /api/v1/leases/{provider}',
+      'GET /api/v1/leases/{provider}/history',
       'GET /api/v1/tokens',
       'GET /api/v1/turns',
       'GET /api/v1/turns/{queue}',
       'GET /api/v1/turns/{queue}/history',
+      'GET /{owner}/{repo}/{baseRef}',
+      'POST /api/v1/leases/{provider}/clear',
       'POST /api/v1/tokens',
       'POST /api/v1/turns/{queue}/drain',
       'POST /api/v1/turns/{queue}/members',
@@ -184,6 +195,8 @@ describe('a started server', () => {
       'POST /api/v1/turns/{queue}/pause',
       'POST /api/v1/turns/{queue}/permits',
       'POST /api/v1/turns/{queue}/resume',
+      'POST /{owner}/{repo}/{baseRef}/acquire',
+      'POST /{owner}/{repo}/{baseRef}/release',
     ])
   })
 })
@@ -221,6 +234,39 @@ describe('a stopping server', () => {
     peer.write('"}')
     expect(await answer).toMatch(/^HTTP\/1\.1 503 .*"code":"unavailable"/s)
     await closed
+  })
+
+  it('serves on for the drain delay, and sends everybody elsewhere', async () => {
+    const clock = new ManualClock()
+    const server = await start({ clock, server: { drainDelay: '10s' } })
+    const closing = server.close()
+    expect(await call(server, '/readyz')).toMatchObject({
+      status: 500,
+      body: { error: 'not ready', error_context: 'the server is draining; repeat the call' },
+    })
+    const answer = await fetch(`${server.url}/api/v1/turns`)
+    expect([answer.status, answer.headers.get('connection')]).toEqual([200, 'close'])
+    expect(await call(server, '/api/v1/turns/deploy/members', join1)).toMatchObject({ status: 200 })
+    await clock.advance(10_000)
+    await closing
+    await expect(fetch(`${server.url}/healthz`)).rejects.toThrow()
+    expect(server.logged.map((line) => line['msg']).slice(1)).toEqual(['draining', 'stopping', 'stopped'])
+  })
+
+  it('does not wait for connections on which nothing came', async () => {
+    const clock = new ManualClock()
+    const server = await start({ clock })
+    const peer = connect(server.address.port, '127.0.0.1')
+    await new Promise((resolve) => peer.once('connect', resolve))
+    await call(server, '/healthz') // accepted after that one
+    const stopped = { already: false }
+    const closing = server.close().then(() => (stopped.already = true))
+    for (let ms = 0; ms < 20_000 && !stopped.already; ms += 100) {
+      await clock.advance(100)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(stopped.already).toBe(true)
+    await closing
   })
 
   it('cuts those that do not finish within the grace', async () => {

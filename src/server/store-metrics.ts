@@ -1,4 +1,7 @@
-/** What the embedded store did, as metrics: commits by transactions is how many commits share one fsync. */
+/**
+ * What the store did, as metrics. Of the embedded one, commits by transactions is how many commits share one fsync; of a cloud
+ * store, the requests are what it costs.
+ */
 import { Counter, type Registry } from 'prom-client'
 
 export interface StoreCounts {
@@ -25,4 +28,15 @@ export function storeMetrics(registry: Registry, facts: () => StoreCounts): void
     'Durable transactions of the embedded store since the start; each costs one fsync.',
     (c) => c.transactions,
   )
+}
+
+/** @returns to be told of each request that goes out to a cloud store, by the name of its operation there */
+export function storeRequests(registry: Registry): (operation: string) => void {
+  const total = new Counter({
+    name: 'signalbox_store_requests_total',
+    help: 'Requests to the cloud store, by operation.',
+    labelNames: ['operation'],
+    registers: [registry],
+  })
+  return (operation) => total.inc({ operation })
 }

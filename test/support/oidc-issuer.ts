@@ -1,8 +1,8 @@
 /**
  * An OIDC issuer on loopback as GitHub's is one: a discovery document, a key set, and tokens as jobs of GitHub Actions get
- * them. It can rotate its keys, go down, and sign what no honest issuer would.
+ * them, also by asking as a job does. It can rotate its keys, go down, and sign what no honest issuer would.
  */
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose'
 
@@ -30,6 +30,8 @@ export interface OidcIssuerServer {
   readonly asked: readonly string[]
   /** A signed token. Claims given replace those of a job of `octo-org/app` on `main`; `undefined` removes one. */
   token(claims?: Readonly<Record<string, unknown>>, options?: TokenOptions): Promise<string>
+  /** What the runner puts into each step's environment, so that a job can ask for a token with these claims. */
+  jobEnv(claims?: Readonly<Record<string, unknown>>): Readonly<Record<string, string>>
   /** A new key, which signs from now on and is listed instead of the others. */
   rotate(alg?: Algorithm): Promise<SigningKey>
   readonly key: SigningKey
@@ -43,6 +45,7 @@ export interface OidcIssuerServer {
 
 export const DISCOVERY = '/.well-known/openid-configuration'
 export const KEYS = '/.well-known/jwks'
+const ID_TOKENS = '/id-token'
 export const AUDIENCE = 'https://signalbox.example.org'
 
 let keysMade = 0
@@ -68,16 +71,25 @@ export async function startOidcIssuer(now: () => number): Promise<OidcIssuerServ
       return { issuer, jwks_uri: `${issuer}${KEYS}`, id_token_signing_alg_values_supported: ['RS256'] }
     return path === KEYS ? { keys: [key.jwk] } : undefined
   }
-  const newServer = (): Server =>
-    createServer(({ url = '/' }, answer) => {
-      asked.push(url)
-      const lie = lies.get(url)
-      const body = lie?.body ?? JSON.stringify(truth(url))
-      answer.writeHead(lie?.status ?? (body === undefined ? 404 : 200), {
-        'content-type': 'application/json',
-      })
-      answer.end(body ?? '{}')
-    })
+  const jobs = new Map<string, Readonly<Record<string, unknown>>>()
+  const sign = (claims: Readonly<Record<string, unknown>>, options: TokenOptions = {}): Promise<string> =>
+    signed({ ...jobClaims(issuer, now(), options), ...claims }, options.key ?? key)
+  /** `GET …?…&audience=…` with the job's own right as bearer. */
+  const idToken = async (url: string, authorization = ''): Promise<object | undefined> => {
+    const claims = jobs.get(authorization.replace(/^Bearer /, ''))
+    const audience = new URL(url, issuer).searchParams.get('audience')
+    if (claims === undefined) return undefined
+    return { value: await sign({ ...(audience === null ? {} : { aud: audience }), ...claims }) }
+  }
+  const reply = async ({ url = '/', headers }: IncomingMessage, answer: ServerResponse): Promise<void> => {
+    asked.push(url)
+    const lie = lies.get(url)
+    const told = url.startsWith(ID_TOKENS) ? await idToken(url, headers.authorization) : truth(url)
+    const body = lie?.body ?? JSON.stringify(told)
+    answer.writeHead(lie?.status ?? (body === undefined ? 404 : 200), { 'content-type': 'application/json' })
+    answer.end(body ?? '{}')
+  }
+  const newServer = (): Server => createServer((request, answer) => void reply(request, answer))
   let server = newServer()
   const listen = async (): Promise<void> => {
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
@@ -97,8 +109,15 @@ export async function startOidcIssuer(now: () => number): Promise<OidcIssuerServ
     get key() {
       return key
     },
-    token: (claims = {}, options = {}) =>
-      signed({ ...jobClaims(issuer, now(), options), ...claims }, options.key ?? key),
+    token: (claims = {}, options = {}) => sign(claims, options),
+    jobEnv(claims = {}) {
+      const right = `right-of-job-${jobs.size + 1}`
+      jobs.set(right, claims)
+      return {
+        ACTIONS_ID_TOKEN_REQUEST_URL: `${issuer}${ID_TOKENS}?api-version=2.0`,
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN: right,
+      }
+    },
     async rotate(alg) {
       key = await newSigningKey(alg)
       return key

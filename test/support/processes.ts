@@ -125,15 +125,20 @@ export async function startServer(
   }
 }
 
+/**
+ * A free port below those that systems give to whoever asks for any. Those may go to another server, or to a client's own
+ * connection, before the process that is to have it has started, or while it is away.
+ */
 export async function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
-    const server = createServer()
-    server.on('error', failed)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => done(typeof address === 'object' && address !== null ? address.port : 0))
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const free = await new Promise<boolean>((done) => {
+      const probe = createServer()
+      probe.on('error', () => done(false))
+      probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)))
     })
-  })
+    if (free) return port
+  }
 }
 
 /** A new folder below the system's own; removed when this process ends. */

@@ -30,6 +30,8 @@ export interface AuthOptions {
   readonly ownerName: string
   /** `auth.basic.users`: who may use leases by name and password. */
   readonly basicUsers?: BasicUsers
+  /** What the names of callers with an OIDC token begin with, beside `github:`. */
+  readonly oidcPrefixes?: readonly string[]
   /** `auth.oidc`: says who presents such a token (`oidc/verifier.ts`). */
   readonly oidc?: { verify(token: string): Promise<Principal> } | undefined
 }
@@ -88,7 +90,7 @@ export function bearerOf(header: string | undefined): string | undefined {
 }
 
 export function createAuth(options: AuthOptions): Auth {
-  const { store, clock, random, required } = options
+  const { store, clock, random, required, basicUsers = {} } = options
   const owner: Principal = { name: options.ownerName, kind: 'local', role: 'admin', scopes: [] }
   const anonymous: Principal = { name: 'anonymous', kind: 'anonymous', role: 'admin', scopes: [] }
   const lookup = new TokenLookup(store, clock)
@@ -123,8 +125,16 @@ export function createAuth(options: AuthOptions): Auth {
     recheck()
   }
 
+  const tokens = createTokens({
+    store,
+    random,
+    changed,
+    reservedNames: [owner.name, anonymous.name, ...Object.keys(basicUsers)],
+    reservedPrefixes: ['github:', ...(options.oidcPrefixes ?? [])],
+  })
+
   return {
-    tokens: createTokens({ store, random, changed, reservedNames: [owner.name, anonymous.name] }),
+    tokens,
     async authenticate(bearerToken, peerIsLocal) {
       if (bearerToken !== undefined) {
         if (isJwt(bearerToken)) return oidcPrincipal(bearerToken)
@@ -136,7 +146,7 @@ export function createAuth(options: AuthOptions): Auth {
       if (required) throw refused('no credential came with the call')
       return anonymous
     },
-    ...(options.basicUsers === undefined ? {} : { basicUser: basicAuth(options.basicUsers) }),
+    ...(Object.keys(basicUsers).length === 0 ? {} : { basicUser: basicAuth(basicUsers) }),
     whileValid(bearerToken, ended) {
       const look = (): void => {
         const checked: Promise<unknown> = isJwt(bearerToken) ? oidcPrincipal(bearerToken) : check(bearerToken)

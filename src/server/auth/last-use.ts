@@ -40,7 +40,7 @@ export class LastUse {
 
   async #write({ hash, record, version }: FoundToken, now: number): Promise<void> {
     try {
-      const { ok } = await this.#store.commit([putToken(hash, { ...record, lastUsedAt: now }, { version })])
+      const { ok } = await this.#store.commit([putToken({ ...record, lastUsedAt: now }, { version })])
       if (ok) this.#noted(hash)
     } catch {
       // Told to nobody: a store that cannot write is reported by the calls that need it.

@@ -73,6 +73,7 @@ export class TokenLookup {
     const found = await this.#store.get(tokenKey(hash))
     if (found === undefined) return undefined
     const record = found.value as unknown as TokenRecord
+    if (record.hash !== hash) return undefined // another one, whose hash begins alike
     return { token: { hash, record, version: found.version, principal: principalOf(record) }, readAt }
   }
 }

@@ -1,8 +1,11 @@
 /**
  * How tokens lie in the store, and what a secret is.
  *
- *   signalbox:tokens        sha-256 of the secret, hex → TokenRecord: authentication is one get, the list one range read
- *   signalbox:tokens:names  name → NameRecord: keeps the name of a valid token unique, finds a token by it
+ *   signalbox:tokens              the beginning of the hash → TokenRecord: authentication is one get, the list one range read
+ *   signalbox:tokens:name:<name>  0 → NameRecord: keeps the name of a valid token unique, finds a token by it
+ *
+ * All keys are decimal, so that a table with a numeric range key can hold them: 48 bits of the secret's SHA-256. The record has
+ * all of it, and only who presents that is let in; two tokens never share a key, since one is created where nothing is.
  *
  * A secret is `sbx_` and 200 random bits. Plain sha-256 is enough to keep it: there is nothing to guess in 200 random bits,
  * so a slow hash would protect nothing. And the comparison need not take constant time: what is compared is the hash of
@@ -10,12 +13,14 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Principal, Role } from '../../ports/access.ts'
-import type { Change, Json, Key, Version } from '../../ports/store.ts'
+import { decimalKey, type Change, type Json, type Key, type Version } from '../../ports/store.ts'
 import type { TokenView } from './api.ts'
 
 /** All times: milliseconds since the epoch by the store's clock. */
 export interface TokenRecord {
   readonly id: string
+  /** SHA-256 of the secret, hex. */
+  readonly hash: string
   readonly name: string
   readonly role: Role
   readonly scopes: readonly string[]
@@ -31,8 +36,10 @@ export interface NameRecord {
 }
 
 export const tokensPartition = 'signalbox:tokens'
-export const tokenKey = (hash: string): Key => [tokensPartition, hash]
-export const nameKey = (name: string): Key => ['signalbox:tokens:names', name]
+/** @param hash or its beginning, 12 digits at least, such as an id */
+export const tokenKey = (hash: string): Key => [tokensPartition, tokenKeyPart(hash)]
+export const tokenKeyPart = (hash: string): string => decimalKey(Number.parseInt(hash.slice(0, 12), 16))
+export const nameKey = (name: string): Key => [`signalbox:tokens:name:${name}`, decimalKey(0)]
 
 /** A token that is no longer valid stays in the list for as long as the audit log tells of it. */
 const KEPT_MS = 90 * 86_400_000
@@ -70,14 +77,15 @@ export function principalOf({ name, role, scopes }: TokenRecord): Principal {
 }
 
 /** The write of a token's record, with its retention. */
-export function putToken(hash: string, record: TokenRecord, expect: Change['expect']): Change {
+export function putToken(record: TokenRecord, expect: Change['expect']): Change {
   const value = JSON.parse(JSON.stringify(record)) as Json
-  return { op: 'put', key: tokenKey(hash), expect, value, ...keptUntil(record) }
+  return { op: 'put', key: tokenKey(record.hash), expect, value, ...keptUntil(record) }
 }
 
 /** The write of the name's record, which goes when its token's goes. */
-export function putName(hash: string, record: TokenRecord, expect: 'absent' | { version: Version }): Change {
-  return { op: 'put', key: nameKey(record.name), expect, value: { hash }, ...keptUntil(record) }
+export function putName(record: TokenRecord, expect: 'absent' | { version: Version }): Change {
+  const { name, hash } = record
+  return { op: 'put', key: nameKey(name), expect, value: { hash }, ...keptUntil(record) }
 }
 
 export function viewOf(record: TokenRecord, now: number): TokenView {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { SignalboxError } from '../../kernel/error.ts'
 import type { Principal } from '../../ports/access.ts'
+import type { Json } from '../../ports/store.ts'
 import { createTokenBody, tokenName } from './api.ts'
 import { readAudit } from './audit-log.ts'
 import { hashOf, tokensPartition } from './records.ts'
@@ -36,7 +37,7 @@ describe('a new token', () => {
     })
     const records = [
       ...(await store.list({ partition: tokensPartition }, { limit: 10 })).records,
-      ...(await store.list({ partition: 'signalbox:tokens:names' }, { limit: 10 })).records,
+      ...(await store.list({ partition: 'signalbox:tokens:name:ci' }, { limit: 10 })).records,
     ]
     const kept = JSON.stringify([records, await readAudit(store), await auth.tokens.list()])
     expect(records).toHaveLength(2)
@@ -90,8 +91,23 @@ describe('a new token', () => {
     expect(await audited(world)).toEqual([['ann', 'tokens.create', 'ci']])
   })
 
-  it.each(['anonymous', 'ann'])('is not named %s, which is somebody else in the audit log', async (name) => {
-    expect((await failure(authWorld().token({ name })))[0]).toBe('invalid_argument')
+  it.each(['anonymous', 'ann', 'deployer', 'github:octo-org/app@refs/heads/main', 'ghes.example.org:a/b'])(
+    'is not named %s, which is or may be somebody else in the audit log',
+    async (name) => {
+      const world = authWorld({ basicUsers: { deployer: 's3cret' }, oidcPrefixes: ['ghes.example.org:'] })
+      expect((await failure(world.token({ name })))[0]).toBe('invalid_argument')
+    },
+  )
+
+  it('lets nobody else in whose secret lies under the same key', async () => {
+    const { auth, store, token } = authWorld()
+    const secret = await token({ name: 'ci' })
+    const [found] = (await store.list({ partition: tokensPartition }, { limit: 1 })).records
+    const record = found!.value as Record<string, Json>
+    const value = { ...record, hash: hashOf(secret).slice(0, 16).padEnd(64, '0') }
+    await store.commit([{ op: 'put', key: found!.key, expect: 'present', value }])
+    expect((await failure(auth.authenticate(secret, false)))[0]).toBe('unauthenticated')
+    expect((await failure(auth.tokens.revoke('ci', owner)))[0]).toBe('not_found')
   })
 
   it('may do at most what its creator may', async () => {
@@ -126,7 +142,7 @@ describe('what is asked for', () => {
     expect(createTokenBody.safeParse(body).success).toBe(false)
   })
   it('has names of repositories, people and hosts', () => {
-    for (const name of ['github:org/repo', 'ann@example.org', 'ci-1']) {
+    for (const name of ['org/repo', 'gitlab:org/repo', 'ann@example.org', 'ci-1']) {
       expect(tokenName.safeParse(name).success).toBe(true)
     }
   })

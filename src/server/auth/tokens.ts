@@ -19,6 +19,7 @@ import {
   putToken,
   stateOf,
   tokenKey,
+  tokenKeyPart,
   tokensPartition,
   viewOf,
   type NameRecord,
@@ -43,6 +44,8 @@ export interface TokensOptions {
   readonly changed: (hash: string) => void
   /** Names that stand for others in the audit log. */
   readonly reservedNames: readonly string[]
+  /** What the names of others may begin with, such as `github:`. */
+  readonly reservedPrefixes: readonly string[]
 }
 
 /** Commits that lose a race are made anew this often. */
@@ -73,6 +76,7 @@ class StoreTokens implements Tokens {
       const hash = hashOf(secret)
       const record: TokenRecord = {
         id: idOf(hash),
+        hash,
         name,
         role,
         scopes,
@@ -83,8 +87,8 @@ class StoreTokens implements Tokens {
       const token = viewOf(record, now)
       const details = { id: token.id, role, scopes, expiresAt: token.expiresAt ?? 'never' }
       const { ok } = await store.commit([
-        putToken(hash, record, 'absent'),
-        putName(hash, record, named === undefined ? 'absent' : { version: named.version }),
+        putToken(record, 'absent'),
+        putName(record, named === undefined ? 'absent' : { version: named.version }),
         auditChange({ at: now, actor: by.name, action: 'tokens.create', target: name, details }, random),
       ])
       return ok ? { token, secret } : undefined
@@ -96,7 +100,7 @@ class StoreTokens implements Tokens {
     const { limit = 100, after } = options
     const page = await store.list(
       { partition: tokensPartition },
-      { limit, ...(after === undefined ? {} : { after: behind(after) }) },
+      { limit, ...(after === undefined ? {} : { after: tokenKeyPart(after) }) },
     )
     const now = store.now().ms
     const tokens = page.records.map(({ value }) => viewOf(value as unknown as TokenRecord, now))
@@ -115,13 +119,12 @@ class StoreTokens implements Tokens {
         )
       }
       const record = found.value as unknown as TokenRecord
-      const [, hash] = found.key
       const now = store.now().ms
       if (record.revokedAt !== undefined) return viewOf(record, now)
       const revoked: TokenRecord = { ...record, revokedAt: now }
-      const { name, id } = record
+      const { name, id, hash } = record
       const changes: Change[] = [
-        putToken(hash, revoked, { version: found.version }),
+        putToken(revoked, { version: found.version }),
         auditChange(
           { at: now, actor: by.name, action: 'tokens.revoke', target: name, details: { id } },
           random,
@@ -129,7 +132,7 @@ class StoreTokens implements Tokens {
       ]
       const named = await store.get(nameKey(name))
       if (named !== undefined && (named.value as unknown as NameRecord).hash === hash) {
-        changes.push(putName(hash, revoked, { version: named.version }))
+        changes.push(putName(revoked, { version: named.version }))
       }
       try {
         return (await store.commit(changes)).ok ? viewOf(revoked, now) : undefined
@@ -151,16 +154,23 @@ class StoreTokens implements Tokens {
   async #find(idOrName: string): Promise<StoredRecord | undefined> {
     const { store } = this.#options
     if (tokenId.safeParse(idOrName).success) {
-      const range = { partition: tokensPartition, from: idOrName, to: behind(idOrName) }
-      return (await store.list(range, { limit: 1 })).records[0]
+      const found = await store.get(tokenKey(idOrName))
+      return (found?.value as unknown as TokenRecord | undefined)?.id === idOrName ? found : undefined
     }
     const named = await store.get(nameKey(idOrName))
-    return named && store.get(tokenKey((named.value as unknown as NameRecord).hash))
+    return named && this.#named(named)
+  }
+
+  /** The token that a name stands for. */
+  async #named({ value }: StoredRecord): Promise<StoredRecord | undefined> {
+    const { hash } = value as unknown as NameRecord
+    const found = await this.#options.store.get(tokenKey(hash))
+    return (found?.value as unknown as TokenRecord | undefined)?.hash === hash ? found : undefined
   }
 
   async #refuseTaken(name: string, named: StoredRecord | undefined, now: number): Promise<void> {
     if (named === undefined) return
-    const holder = await this.#options.store.get(tokenKey((named.value as unknown as NameRecord).hash))
+    const holder = await this.#named(named)
     if (holder === undefined || stateOf(holder.value as unknown as TokenRecord, now) !== 'active') return
     throw new SignalboxError(
       'conflict',
@@ -170,7 +180,8 @@ class StoreTokens implements Tokens {
   }
 
   #refuseReserved(name: string): void {
-    if (!this.#options.reservedNames.includes(name)) return
+    const { reservedNames, reservedPrefixes } = this.#options
+    if (!reservedNames.includes(name) && !reservedPrefixes.some((prefix) => name.startsWith(prefix))) return
     throw new SignalboxError(
       'invalid_argument',
       `name: '${name}' stands for somebody else in the audit log; choose another`,
@@ -185,11 +196,6 @@ function refuseMoreRights({ role, scopes = [] }: CreateToken, by: Principal): vo
     'permission_denied',
     `a token may do at most what its creator may; yours has the role ${by.role} and the scopes ${by.scopes.join(', ')}`,
   )
-}
-
-/** The first key behind all hashes that begin with this id. */
-function behind(id: string): string {
-  return `${id}~`
 }
 
 async function retried<T>(attempt: () => Promise<T | undefined>): Promise<T> {

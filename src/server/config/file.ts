@@ -162,13 +162,16 @@ export function fillPlaceholders(text: string, env: Environment): string {
 function suggestion(path: string): string {
   const section = path.split('.').slice(0, -1).join('.')
   if (section !== '') {
-    const names = configKeys.filter((k) => k.path.startsWith(`${section}.`))
-    return `${section} has ${names.map((k) => k.path.slice(section.length + 1)).join(', ')}`
+    const names = configKeys.flatMap((k) => {
+      return k.path.startsWith(`${section}.`) ? (k.path.slice(section.length + 1).split('.', 1)[0] ?? []) : []
+    })
+    return `${section} has ${[...new Set(names)].join(', ')}`
   }
   const inside = configKeys.filter((k) => k.path.endsWith(`.${path}`)).map((k) => k.path)
   if (inside.length > 0) return `did you mean ${inside.join(' or ')}?`
   const top = configKeys.filter((k) => !k.path.includes('.')).map((k) => k.path)
-  return `there are ${[...top, ...configSections].join(', ')}`
+  const sections = configSections.filter((section) => !section.includes('.'))
+  return `there are ${[...top, ...sections].join(', ')}`
 }
 
 function resolved(document: Document.Parsed, node: Node): Node | undefined {

@@ -29,10 +29,8 @@ export interface ConfigKey {
 /** Every key, in the order of the schema. */
 export const configKeys: readonly ConfigKey[] = [...keysOf(configSchema, [])]
 
-/** Names of the sections: `server`, `log`, … */
-export const configSections: readonly string[] = Object.entries(configSchema.shape)
-  .filter(([, schema]) => unwrapped(schema) instanceof z.ZodObject)
-  .map(([name]) => name)
+/** Paths of the sections: `server`, `store.dynamodb`, … */
+export const configSections: readonly string[] = [...sectionsOf(configSchema, [])]
 
 /** `server.shutdownGrace` → `SIGNALBOX_SERVER_SHUTDOWN_GRACE` */
 function envName(path: readonly string[]): string {
@@ -50,7 +48,7 @@ function* keysOf(schema: z.ZodType, path: readonly string[]): Generator<ConfigKe
   const fallback = schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined
   yield {
     path: path.join('.'),
-    env: [envName(path), ...(facts.alsoEnv === undefined ? [] : [facts.alsoEnv])],
+    env: [envName(path), ...(facts.alsoEnv ?? [])],
     meaning: schema.description ?? '',
     ...readerFacts(schema),
     secret: facts.secret === true,
@@ -58,6 +56,14 @@ function* keysOf(schema: z.ZodType, path: readonly string[]): Generator<ConfigKe
     ...(facts.flag === undefined ? {} : { flag: facts.flag }),
     ...(fallback === undefined ? {} : { defaultValue: fallback as string | number | boolean }),
   }
+}
+
+function* sectionsOf(schema: z.ZodType, path: readonly string[]): Generator<string> {
+  const inner = unwrapped(schema)
+  if (!(inner instanceof z.ZodObject)) return
+  if (path.length > 0) yield path.join('.')
+  for (const [name, child] of Object.entries(inner.shape))
+    yield* sectionsOf(child as z.ZodType, [...path, name])
 }
 
 function unwrapped(schema: z.ZodType): z.ZodType {

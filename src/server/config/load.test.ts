@@ -39,11 +39,17 @@ describe('precedence', () => {
         port: 8080,
         auth: 'auto',
         insecure: false,
+        drainDelay: { ms: 0 },
         shutdownGrace: { ms: 25_000 },
         requestTimeout: { ms: 30_000 },
         bodyLimitBytes: 1_048_576,
       },
-      store: { engine: 'sqlite', groupCommit: true },
+      store: {
+        engine: 'sqlite',
+        groupCommit: true,
+        dynamodb: { table: 'signalbox' },
+        firestore: { database: '(default)', collection: 'signalbox' },
+      },
       log: { level: 'info', format: 'auto' },
       leases: {
         stabilisationWindow: { ms: 300_000 },
@@ -112,6 +118,46 @@ describe('precedence', () => {
       store: { groupCommit: false },
       metrics: { enabled: false },
     })
+  })
+})
+
+describe('keys of the cloud stores', () => {
+  it('stand in sections of their section', async () => {
+    write('store:\n  engine: dynamodb\n  dynamodb:\n    table: box\n    region: eu-west-1\n')
+    const loaded = await load({ flags: { 'store.engine': 'firestore' } })
+    expect(loaded.config.store).toMatchObject({
+      engine: 'firestore',
+      dynamodb: { table: 'box', region: 'eu-west-1' },
+    })
+    expect(whereOf(loaded, 'store.dynamodb.table')).toBe('signalbox.yaml:4')
+  })
+
+  it('come from variables of their own before those that other tools read too', async () => {
+    const env = {
+      SIGNALBOX_STORE_DYNAMODB_REGION: 'eu-west-1',
+      AWS_REGION: 'us-east-1',
+      AWS_DEFAULT_REGION: 'us-east-2',
+      GOOGLE_CLOUD_PROJECT: 'project-1',
+      FIRESTORE_EMULATOR_HOST: '127.0.0.1:8080',
+    }
+    const { store } = (await load({ env })).config
+    expect(store.dynamodb.region).toBe('eu-west-1')
+    expect(store.firestore).toMatchObject({ project: 'project-1', emulatorHost: '127.0.0.1:8080' })
+    const without = { ...env, SIGNALBOX_STORE_DYNAMODB_REGION: '' }
+    expect((await load({ env: without })).config.store.dynamodb.region).toBe('us-east-1')
+  })
+
+  it('are checked, and an unknown one is told its neighbours', async () => {
+    write('store:\n  dynamodb:\n    table: a/b\n    tabel: x\n  firestore: box\n')
+    expect(await problems()).toEqual([
+      'signalbox.yaml:4: store.dynamodb.tabel: unknown key; store.dynamodb has table, region, endpoint',
+      "signalbox.yaml:5: store.firestore: is not a section; write its keys below it, each as 'key: value'",
+      "signalbox.yaml:3: store.dynamodb.table: 'a/b' is not a DynamoDB table; write 3 to 255 characters of A-Z a-z 0-9 _ . -",
+    ])
+    write('store:\n  table: x\n')
+    expect(await problems()).toEqual([
+      'signalbox.yaml:2: store.table: unknown key; store has engine, groupCommit, dynamodb, firestore',
+    ])
   })
 })
 
@@ -201,7 +247,7 @@ describe('problems', () => {
     expect(await problems({ env: { SIGNALBOX_METRICS_ENABLED: 'maybe' } })).toEqual([
       'signalbox.yaml:2: server.port: 99999 is not a port; write a number from 0 to 65535',
       "signalbox.yaml:3: server.host: 'a b' is not a host; write an IP address or a host name, without port",
-      "signalbox.yaml:5: store.engine: 'redis' is not a store engine; write sqlite",
+      "signalbox.yaml:5: store.engine: 'redis' is not a store engine; write one of sqlite, dynamodb, firestore",
       "SIGNALBOX_METRICS_ENABLED: metrics.enabled: 'maybe' is not a boolean; write true or false",
     ])
   })
@@ -239,7 +285,7 @@ describe('problems', () => {
     write('port: 1\nserver:\n  prot: 1\nlog: loud\nqueues: {}\n')
     expect(await problems()).toEqual([
       'signalbox.yaml:1: port: unknown key; did you mean server.port?',
-      'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, auth, insecure, shutdownGrace, requestTimeout, bodyLimitBytes',
+      'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, auth, insecure, drainDelay, shutdownGrace, requestTimeout, bodyLimitBytes',
       "signalbox.yaml:4: log: is not a section; write its keys below it, each as 'key: value'",
       'signalbox.yaml:5: queues: unknown key; there are dataDir, repositories, server, store, log, leases, auth, metrics',
     ])

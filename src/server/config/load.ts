@@ -156,12 +156,18 @@ function keyAt(path: string): ConfigKey {
   return key
 }
 
-function nested(values: readonly (readonly [path: string, raw: unknown])[]): Record<string, unknown> {
-  const root: Record<string, Record<string, unknown>> = {}
+interface Nested {
+  [name: string]: unknown
+}
+
+function nested(values: readonly (readonly [path: string, raw: unknown])[]): Nested {
+  const root: Nested = {}
   for (const [path, raw] of values) {
-    const [first = '', second] = path.split('.')
-    if (second === undefined) root[first] = raw as Record<string, unknown>
-    else (root[first] ??= {})[second] = raw
+    const steps = path.split('.')
+    const last = steps.pop() ?? ''
+    let section = root
+    for (const step of steps) section = (section[step] ??= {}) as Nested
+    section[last] = raw
   }
   return root
 }

@@ -7,13 +7,22 @@
 import { z } from 'zod'
 import { basicUsers, providerList } from './lease-values.ts'
 import { oidcIssuers } from './oidc-values.ts'
+import {
+  awsRegion,
+  collectionId,
+  databaseId,
+  emulatorAddress,
+  endpointUrl,
+  projectId,
+  tableName,
+} from './store-values.ts'
 import { choice, duration, host, integer, path, port, toggle, webAddress } from './values.ts'
 
 interface KeyFacts {
   /** The flag of `signalbox serve` that sets this key. */
   readonly flag?: `--${string}`
-  /** A further environment variable, weaker than the regular one. */
-  readonly alsoEnv?: string
+  /** Further environment variables, weaker than the regular one; the strongest first. */
+  readonly alsoEnv?: readonly string[]
   /** Never shown: `config print` and messages mask the value. */
   readonly secret?: boolean
 }
@@ -36,7 +45,7 @@ const server = z.strictObject({
   port: key(
     port().prefault(8080),
     'TCP port of the HTTP API and the console; 0 takes any free one. `PORT` is honoured too.',
-    { flag: '--port', alsoEnv: 'PORT' },
+    { flag: '--port', alsoEnv: ['PORT'] },
   ),
   publicUrl: key(
     webAddress().optional(),
@@ -53,15 +62,63 @@ const server = z.strictObject({
     'Listen beyond this machine although there is no token; with `auth: auto` nobody has to sign in. For networks that are protected otherwise.',
     { flag: '--insecure' },
   ),
+  drainDelay: key(
+    duration({ ms: 0 }, { ms: 3_600 * SECOND }).prefault('0s'),
+    'After SIGTERM: how long to go on serving while `/readyz` fails already, so that a load balancer can take this server out first. Longer than two of its health checks.',
+  ),
   shutdownGrace: key(
     duration({ ms: 0 }, { ms: 3_600 * SECOND }).prefault('25s'),
-    'After SIGTERM: how long calls in flight may take to finish.',
+    'After SIGTERM and the drain delay: how long calls in flight may take to finish.',
   ),
   requestTimeout: key(
     duration({ ms: SECOND }, { ms: 3_600 * SECOND }).prefault('30s'),
     'How long a client may take to send a request whole. Waiting for an answer is not limited by it.',
   ),
   bodyLimitBytes: key(integer(1_024, 64 * MIB).prefault(MIB), 'Largest request body.'),
+})
+
+/** Defaults and variables of the cloud engines are those that their own tools read, except for a table of the server's own. */
+const store = z.strictObject({
+  engine: key(
+    choice('store engine', ['sqlite', 'dynamodb', 'firestore']).prefault('sqlite'),
+    'Where records are kept: in the data directory, or in a cloud store that several servers may share.',
+    { flag: '--store' },
+  ),
+  groupCommit: key(
+    toggle().prefault(true),
+    'sqlite: one durable transaction for all commits of one turn of the event loop. Off: one for each, several times slower.',
+  ),
+  dynamodb: z
+    .strictObject({
+      table: key(
+        tableName().prefault('signalbox'),
+        'The DynamoDB table, with the key attributes `queueName` (string) and `entryTimestamp` (number), and time to live on `lastUpdated`.',
+      ),
+      region: key(awsRegion().optional(), 'Its region; default: what the AWS SDK finds.', {
+        alsoEnv: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+      }),
+      endpoint: key(
+        endpointUrl().optional(),
+        'URL of an engine that is not in the cloud, such as DynamoDB Local.',
+        { alsoEnv: ['DYNAMODB_ENDPOINT_URL'] },
+      ),
+    })
+    .prefault({}),
+  firestore: z
+    .strictObject({
+      project: key(projectId().optional(), 'The Google Cloud project; default: the one of the credentials.', {
+        alsoEnv: ['GCP_PROJECT', 'GOOGLE_CLOUD_PROJECT'],
+      }),
+      database: key(databaseId().prefault('(default)'), 'The Firestore database.'),
+      collection: key(
+        collectionId().prefault('signalbox'),
+        'The collection, with a composite index on `queueName` and `entryTimestamp`, both ascending.',
+      ),
+      emulatorHost: key(emulatorAddress().optional(), 'Address of an emulator.', {
+        alsoEnv: ['FIRESTORE_EMULATOR_HOST'],
+      }),
+    })
+    .prefault({}),
 })
 
 const leases = z.strictObject({
@@ -103,15 +160,7 @@ export const configSchema = z.strictObject({
     { flag: '--data-dir' },
   ),
   server: server.prefault({}),
-  store: z
-    .strictObject({
-      engine: key(choice('store engine', ['sqlite']).prefault('sqlite'), 'Where records are kept.'),
-      groupCommit: key(
-        toggle().prefault(true),
-        'One durable transaction for all commits of one turn of the event loop. Off: one for each, several times slower.',
-      ),
-    })
-    .prefault({}),
+  store: store.prefault({}),
   log: z
     .strictObject({
       level: key(

@@ -62,9 +62,9 @@ export const structure = <S extends z.ZodType>(facts: ReaderFacts, schema: S) =>
     })
     .register(readers, facts)
 
-/** A word of its own kind. @param accept is this text, trimmed, one? */
-export const named = (type: string, write: string, accept: (text: string) => boolean) =>
-  reader({ type, write }, (raw) => {
+/** A word of its own kind. @param accept is this text, trimmed, one? @param example for a key without default */
+export const named = (type: string, write: string, accept: (text: string) => boolean, example?: string) =>
+  reader({ type, write, ...(example === undefined ? {} : { example }) }, (raw) => {
     const text = typeof raw === 'number' ? String(raw) : textIn(raw)
     return text !== undefined && accept(text) ? text : undefined
   })

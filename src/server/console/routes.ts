@@ -10,12 +10,25 @@ import { pageHeaders } from '../security-headers.ts'
 /** What is served, and as what. */
 const assets = {
   'index.html': 'text/html; charset=utf-8',
+  'leases.html': 'text/html; charset=utf-8',
   'console.css': 'text/css; charset=utf-8',
+  'leases.css': 'text/css; charset=utf-8',
   'console.js': 'text/javascript; charset=utf-8',
+  'leases.js': 'text/javascript; charset=utf-8',
+  'leases-view.js': 'text/javascript; charset=utf-8',
+  'page.js': 'text/javascript; charset=utf-8',
+  'text.js': 'text/javascript; charset=utf-8',
   'view.js': 'text/javascript; charset=utf-8',
   'logo.svg': 'image/svg+xml',
 } as const
 type AssetName = keyof typeof assets
+
+/** Where people find the pages. */
+const pages: Readonly<Record<string, AssetName>> = {
+  '/console': 'index.html',
+  '/console/': 'index.html',
+  '/console/leases': 'leases.html',
+}
 
 interface Asset {
   readonly body: Buffer
@@ -41,8 +54,9 @@ export function addConsoleRoutes(app: FastifyInstance, version: string, rootIsTa
     return { name: 'signalbox', version, console: '/console', docs: '/docs', openapi: '/openapi.json' }
   }
   if (!rootIsTaken) app.get('/', hidden, root)
-  app.get('/console', hidden, (request, reply) => serve('index.html', request, reply))
-  app.get('/console/', hidden, (request, reply) => serve('index.html', request, reply))
+  for (const [url, page] of Object.entries(pages)) {
+    app.get(url, hidden, (request, reply) => serve(page, request, reply))
+  }
   for (const name of Object.keys(assets) as AssetName[]) {
     app.get(`/console/${name}`, hidden, (request, reply) => serve(name, request, reply))
   }

@@ -6,7 +6,6 @@ interface Member {
 }
 interface View {
   who(member: Member): { title: string; anonymous: boolean; href?: string; rest: [string, string][] }
-  age(ms: number): string
   summary(queues: readonly object[]): string
   permitsText(queue: object): string
   waitingCount(queue: object): string
@@ -53,16 +52,6 @@ describe('who', () => {
     expect(href).toBeUndefined()
     expect(rest).toEqual([['url', 'javascript:alert(1)']])
   })
-})
-
-it.each([
-  [-5, '0s'],
-  [59_999, '59s'],
-  [245_000, '4m 05s'],
-  [5_400_000, '1h 30m'],
-  [273_600_000, '3d 4h'],
-])('an age of %d ms is %s', (ms, text) => {
-  expect(view.age(ms)).toBe(text)
 })
 
 describe('queues', () => {

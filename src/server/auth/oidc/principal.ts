@@ -11,11 +11,16 @@ import { textClaim, type Claims } from './rules.ts'
 const MAX_NAME = 200
 
 export function principalOf(issuer: string, claims: Claims, { role, scopes = [] }: OidcRule): Principal {
-  const { host } = new URL(issuer)
-  const from = host === new URL(GITHUB_ISSUER).host ? 'github' : host
+  const from = namePrefix(issuer)
   const ref = textClaim(claims, 'ref')
-  const name = printable(`${from}:${repositoryOf(claims)}${ref === undefined ? '' : `@${ref}`}`)
+  const name = printable(`${from}${repositoryOf(claims)}${ref === undefined ? '' : `@${ref}`}`)
   return Object.freeze({ name, kind: 'oidc', role, scopes })
+}
+
+/** What the names of an issuer's callers begin with: `github:`. */
+export function namePrefix(issuer: string): string {
+  const { host } = new URL(issuer)
+  return host === new URL(GITHUB_ISSUER).host ? 'github:' : `${host}:`
 }
 
 /** What a refusal says of a token that no rule admits. */

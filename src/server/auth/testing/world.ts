@@ -3,6 +3,8 @@ import { Registry } from 'prom-client'
 import { memoryDatabase, type MemoryDatabase, type MemoryStore } from '../../../drivers/memory/index.ts'
 import { seededRandom } from '../../../kernel/id.ts'
 import { ManualClock } from '../../../kernel/manual-clock.ts'
+import { leasesApiFace } from '../../../leases/http-api.ts'
+import { createLeasesService, type LeasesService } from '../../../leases/service.ts'
 import type { Principal } from '../../../ports/access.ts'
 import { turnsFace } from '../../../turns/http.ts'
 import { createTurnsService, type TurnsService } from '../../../turns/service.ts'
@@ -12,6 +14,7 @@ import { createLogger } from '../../logger.ts'
 import { OpenStreams } from '../../open-streams.ts'
 import type { CreateToken } from '../api.ts'
 import { createAuth, type Auth, type AuthOptions } from '../auth.ts'
+import type { BasicUsers } from '../basic.ts'
 import { authFace } from '../routes.ts'
 
 export const owner: Principal = { name: 'ann', kind: 'local', role: 'admin', scopes: [] }
@@ -31,14 +34,26 @@ export interface AuthWorldOptions {
   readonly required?: boolean
   readonly clock?: ManualClock
   readonly oidc?: AuthOptions['oidc']
+  readonly basicUsers?: BasicUsers
+  readonly oidcPrefixes?: readonly string[]
 }
 
 export function authWorld(options: AuthWorldOptions = {}): AuthWorld {
-  const { required = true, clock = new ManualClock(), oidc } = options
-  const database = memoryDatabase({})
+  const { required = true, clock = new ManualClock(), oidc, basicUsers = {}, oidcPrefixes = [] } = options
+  // The keys that every store takes.
+  const database = memoryDatabase({ limits: { keys: 'decimal' } })
   const store = database.connect({ clock })
   const server = (on: MemoryStore): Auth =>
-    createAuth({ store: on, clock, random: seededRandom(1), required, ownerName: owner.name, oidc })
+    createAuth({
+      store: on,
+      clock,
+      random: seededRandom(1),
+      required,
+      ownerName: owner.name,
+      oidc,
+      basicUsers,
+      oidcPrefixes,
+    })
   const auth = server(store)
   let count = 0
   return {
@@ -65,18 +80,25 @@ export async function appWorld(
   options: AuthWorldOptions & {
     readonly faces?: readonly RouteFace[]
     readonly viaSocket?: boolean
+    readonly leases?: LeasesService
   } = {},
 ): Promise<AppWorld> {
   const world = authWorld(options)
   const { clock, store, auth } = world
   const random = seededRandom(2)
   const turns = createTurnsService({ store, clock, random })
+  const leases = options.leases ?? createLeasesService({ store, clock, random, providers: [] })
   const app = await buildApp({
     config: configSchema.parse({}),
     version: '1.2.3',
     lifecycle: { state: 'ready' },
     checkStore: async () => undefined,
-    faces: [turnsFace({ turns, clock }), authFace({ tokens: auth.tokens, store }), ...(options.faces ?? [])],
+    faces: [
+      turnsFace({ turns, clock }),
+      authFace({ tokens: auth.tokens, store }),
+      leasesApiFace({ leases, clock }),
+      ...(options.faces ?? []),
+    ],
     auth,
     logger: createLogger({ level: 'info', format: 'json' }, false, { write: () => true }),
     registry: new Registry(),

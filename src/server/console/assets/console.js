@@ -1,55 +1,30 @@
 /**
- * The console page: keeps a live picture of all turn queues (server-sent events) and lets ages tick in between.
- * The browser reconnects by itself when the stream ends; until then the last picture stays, marked as old.
+ * The page of turn queues: keeps a live picture of them (server-sent events) and lets ages tick in between.
  */
 /* oxlint-disable eslint/no-restricted-globals, eslint/no-restricted-properties -- a page has no Clock but the browser's */
-import { age, isBusy, permitsText, plural, summary, waitingCount, who } from './view.js'
+import { $, announcer, copies, follow, fromTemplate, part, setText, sync, textElement } from './page.js'
+import { age, plural } from './text.js'
+import { isBusy, permitsText, summary, waitingCount, who } from './view.js'
 
-const RETRY_MS = 2_000
-/** Screen readers hear about changed numbers at most this often. */
-const SAY_EVERY_MS = 5_000
 /** Waiters shown of a queue until one asks for all. */
 const FIRST_WAITERS = 6
-
-const $ = (id) => document.getElementById(id)
-const part = (element, name) => element.querySelector(`.${name}`)
 
 /** How far the server's clock is ahead of this one. */
 let ahead = 0
 let queues
-let lastSaid = 0
 /** Queues whose waiters are all shown. */
 const unfolded = new Set()
 
-connect()
+const say = announcer($('said'))
+
+follow('/api/v1/turns', 'queues', (data) => {
+  if (data.now !== undefined) ahead = Date.parse(data.now) - Date.now()
+  queues = data.queues
+  render()
+})
 setInterval(tick, 1_000)
 $('filter').addEventListener('input', render)
-$('copy').addEventListener('click', () => void copyCommand())
-
-function connect() {
-  const stream = new EventSource('/api/v1/turns')
-  stream.addEventListener('open', () => showLink('live', 'Live'))
-  stream.addEventListener('queues', (event) => {
-    const data = JSON.parse(event.data)
-    if (data.now !== undefined) ahead = Date.parse(data.now) - Date.now()
-    queues = data.queues
-    showLink('live', 'Live')
-    render()
-  })
-  stream.addEventListener('error', () => {
-    showLink('lost', 'Reconnecting')
-    if (stream.readyState !== EventSource.CLOSED) return // the browser retries
-    setTimeout(connect, RETRY_MS) // it does not after an error status
-  })
-}
-
-function showLink(state, text) {
-  const link = $('link')
-  if (link.dataset.state === state) return
-  link.dataset.state = state
-  link.textContent = text
-  document.body.classList.toggle('stale', state === 'lost')
-}
+copies($('copy'))
 
 function render() {
   if (queues === undefined) return
@@ -72,17 +47,15 @@ function render() {
   tick()
 }
 
-/** The sums, for eyes at once, for ears not more often than one can listen. */
+/** The sums, for eyes at once, for ears now and then. */
 function saySummary() {
   const text = summary(queues)
   setText($('summary'), text)
-  if (Date.now() - lastSaid < SAY_EVERY_MS || $('said').textContent === text) return
-  lastSaid = Date.now()
-  $('said').textContent = text
+  say(text)
 }
 
 function newQueue(queue) {
-  const element = $('queue-template').content.cloneNode(true).firstElementChild
+  const element = fromTemplate('queue-template')
   const id = `queue-${queue.queue}`
   element.setAttribute('aria-labelledby', id)
   const title = element.querySelector('h2')
@@ -139,7 +112,7 @@ function fillIdle(item, queue) {
 }
 
 function newMember() {
-  return $('member-template').content.cloneNode(true).firstElementChild
+  return fromTemplate('member-template')
 }
 
 function fillHolder(element, holder) {
@@ -186,46 +159,4 @@ function tick() {
     setText(element, age(now - Number(element.dataset.since)))
   }
   if (queues !== undefined) saySummary()
-}
-
-async function copyCommand() {
-  const button = $('copy')
-  try {
-    await navigator.clipboard.writeText($('command').textContent)
-    button.textContent = 'Copied'
-  } catch {
-    getSelection().selectAllChildren($('command')) // no clipboard without TLS: leave it to the keyboard
-    button.textContent = 'Selected'
-  }
-  setTimeout(() => (button.textContent = 'Copy'), 2_000)
-}
-
-/** Makes `parent`'s children follow `items`, keeping the element of each key, so that focus and selection survive. */
-function sync(parent, items, keyOf, create, fill) {
-  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]))
-  let place = parent.firstElementChild
-  for (const item of items) {
-    const key = keyOf(item)
-    let element = old.get(key)
-    if (element === undefined) {
-      element = create(item)
-      element.dataset.key = key
-    }
-    old.delete(key)
-    if (element === place) place = place.nextElementSibling
-    else parent.insertBefore(element, place)
-    fill(element, item)
-  }
-  for (const gone of old.values()) gone.remove()
-}
-
-function textElement(tag, className, text) {
-  const element = document.createElement(tag)
-  if (className !== '') element.className = className
-  element.textContent = text
-  return element
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text
 }

@@ -2,6 +2,7 @@
  * What the console says about queues, apart from how it is put on the page: names, ages, order, sums.
  * Shapes are those of `GET /api/v1/turns/{queue}` (src/turns/api.ts, `QueueView`).
  */
+import { plural } from './text.js'
 
 /** Said of a member by the program that joined for it; of no interest where a CI run has a name of its own. */
 const MACHINE = ['host', 'user', 'pid']
@@ -34,21 +35,6 @@ export function who({ id, labels }) {
     const [first] = Object.keys(labels)
     return first === undefined ? { said: [] } : { title: labels[first], said: [first] }
   }
-}
-
-/** `8s`, `4m 05s`, `1h 30m`, `3d 4h`. @param {number} ms */
-export function age(ms) {
-  const seconds = Math.max(0, Math.floor(ms / 1_000))
-  const minutes = Math.floor(seconds / 60)
-  const hours = Math.floor(minutes / 60)
-  if (minutes === 0) return `${seconds}s`
-  if (hours === 0) return `${minutes}m ${String(seconds % 60).padStart(2, '0')}s`
-  return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`
-}
-
-/** @param {number} count @param {string} noun */
-export function plural(count, noun) {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** Is anybody in the queue, or is it not open? Then it has a card; else it is listed as free. */

@@ -1,0 +1,85 @@
+/**
+ * A load balancer as simple as they come: TCP, in turn, to the servers whose `/readyz` says so. It repeats nothing: a server that
+ * refuses a connection, or breaks one, shows.
+ */
+import { connect, createServer, type Socket } from 'node:net'
+
+export interface Balancer {
+  readonly url: string
+  /** Ports it sends connections to at present. */
+  readonly ready: () => readonly number[]
+  /** Connections that a server refused although it was ready when last asked, and those that found no server. */
+  readonly refused: () => number
+  close(): Promise<void>
+}
+
+/** How often each server is asked. */
+const ASK_EVERY_MS = 100
+const PATIENCE_MS = 2_000
+
+export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
+  let ready: readonly number[] = []
+  let refused = 0
+  let turn = 0
+  const sockets = new Set<Socket>()
+  const closing = new AbortController()
+
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    near.on('error', () => near.destroy())
+    const port = ready[turn++ % ready.length]
+    if (port === undefined) {
+      refused++
+      near.destroy()
+      return
+    }
+    const far = connect({ host: '127.0.0.1', port, allowHalfOpen: true })
+    far.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') refused++
+      near.destroy()
+    })
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.on('close', () => {
+        sockets.delete(from)
+        if (from.errored !== null) to.destroy()
+      })
+      from.pipe(to)
+    }
+  })
+  await new Promise<void>((done, failed) => {
+    server.on('error', failed)
+    server.listen(0, '127.0.0.1', done)
+  })
+
+  const ask = async (port: number): Promise<boolean> => {
+    const signal = AbortSignal.timeout(PATIENCE_MS)
+    const headers = { connection: 'close' }
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal, headers }).catch(() => undefined)
+    await answer?.text().catch(() => '')
+    return answer?.status === 200
+  }
+  const follow = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      const answers = await Promise.all(ports.map(ask))
+      ready = ports.filter((_, index) => answers[index] === true)
+      await new Promise((wake) => setTimeout(wake, ASK_EVERY_MS))
+    }
+  }
+  const following = follow()
+
+  const address = server.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
+    ready: () => ready,
+    refused: () => refused,
+    async close() {
+      closing.abort()
+      const closed = new Promise<void>((done) => server.close(() => done()))
+      for (const socket of sockets) socket.destroy()
+      await Promise.all([closed, following])
+    },
+  }
+}
