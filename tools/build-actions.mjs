@@ -19,7 +19,10 @@ const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
 /** Loaded by packages only if they are there. */
 const OPTIONAL = ['supports-color']
 
-const actions = [{ name: 'turn', entries: ['main', 'post', 'agent'] }]
+const actions = [
+  { name: 'turn', entries: ['main', 'post', 'agent'] },
+  { name: 'lease', entries: ['main', 'post'] },
+]
 
 let stale = false
 for (const action of actions) {

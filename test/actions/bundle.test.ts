@@ -1,16 +1,12 @@
-/** The bundle as it is committed: whole, current, with its licences. */
+/** The bundles as they are committed: whole, current, with their licences. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { builtinModules } from 'node:module'
 import { join } from 'node:path'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { root, run, startServer } from '../support/processes.ts'
-import { actionFile, actionPath, Job, killJobs } from './runner.ts'
-
-const dist = join(actionPath, 'dist')
-const modules = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) =>
-  name.endsWith('.mjs'),
-)
+import { actionFolder } from './action-folder.ts'
+import { Job, killJobs } from './runner.ts'
 
 afterEach(killJobs)
 
@@ -19,40 +15,72 @@ it('is what the sources make', async () => {
   expect([await check.exited, check.err()]).toEqual([0, ''])
 })
 
-it('imports nothing but Node and itself', () => {
-  // One package colours its debug output by another's leave, if that is there.
-  const known = new Set([...builtinModules, 'supports-color'])
-  const foreign = modules.flatMap((name) => {
-    const text = readFileSync(join(dist, name), 'utf8')
-    const static_ = [...text.matchAll(/^(?:import|export)\b[^'"\n]*?(?:from )?["']([^"']+)["'];?$/gm)]
-    const lazy = [...text.matchAll(/\b(?:import|__require)\(["']([^"']+)["']\)/g)]
-    return [...static_, ...lazy]
-      .map(([, to = '']) => to)
-      .filter((to) => !to.startsWith('.') && !to.startsWith('node:') && !known.has(to))
-      .map((to) => `${name} imports ${to}`)
+describe.each(['turn', 'lease'] as const)('%s', (name) => {
+  const { path, file } = actionFolder(name)
+  const dist = join(path, 'dist')
+  const modules = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((module) =>
+    module.endsWith('.mjs'),
+  )
+  const textOf = (module: string): string => readFileSync(join(dist, module), 'utf8')
+
+  it('imports nothing but Node and itself', () => {
+    // One package colours its debug output by another's leave, if that is there.
+    const known = new Set([...builtinModules, 'supports-color'])
+    const foreign = modules.flatMap((module) => {
+      const text = textOf(module)
+      const static_ = [...text.matchAll(/^(?:import|export)\b[^'"\n]*?(?:from )?["']([^"']+)["'];?$/gm)]
+      const lazy = [...text.matchAll(/\b(?:import|__require)\(["']([^"']+)["']\)/g)]
+      return [...static_, ...lazy]
+        .map(([, to = '']) => to)
+        .filter((to) => !to.startsWith('.') && !to.startsWith('node:') && !known.has(to))
+        .map((to) => `${module} imports ${to}`)
+    })
+    expect(foreign).toEqual([])
+    expect(modules.length).toBeGreaterThan(2)
   })
-  expect(foreign).toEqual([])
-  expect(modules.length).toBeGreaterThan(5)
+
+  it('says where it came from in no path of a machine', () => {
+    expect(modules.filter((module) => textOf(module).includes(root))).toEqual([])
+  })
+
+  it('carries the licence of every package that is in it', () => {
+    const text = modules.map(textOf).join('\n')
+    const regions = text.matchAll(/^\/\/ (?:#region )?(?:.*\/)?node_modules\/((?:@[^/\s]+\/)?[^/\s]+)\//gm)
+    const packages = new Set([...regions].map(([, found = '']) => found))
+    expect(packages.size).toBeGreaterThan(2)
+    const licences = readFileSync(join(dist, 'licenses.txt'), 'utf8')
+    expect([...packages].filter((found) => !new RegExp(`^${found} \\d`, 'm').test(licences))).toEqual([])
+  })
+
+  it('starts by itself, and ends whatever became of the job', () => {
+    expect(file.runs).toEqual({
+      using: 'node24',
+      main: 'dist/main.mjs',
+      post: 'dist/post.mjs',
+      'post-if': 'always()',
+    })
+  })
+
+  it('says in its README what action.yml says: each input with its default, each output', () => {
+    const readme = readFileSync(join(root, 'actions', name, 'README.md'), 'utf8')
+    const rows = [...readme.matchAll(/^\| `([\w-]+)` \|(?: ([^|]*?) \|)?/gm)].map(
+      ([, row = '', usual = '']) => [row, usual],
+    )
+    const told = new Map(rows.map(([row = '', usual = '']) => [row, usual]))
+    const wrong = Object.entries(file.inputs).flatMap(([input, { default: usual = '' }]) => {
+      const says = told.get(input)
+      const literal = usual !== '' && !usual.startsWith('${{') && !/^(?:latest)$/.test(usual)
+      return says === undefined || (literal && says !== `\`${usual}\``) ? [`${input}: ${says}`] : []
+    })
+    expect(wrong).toEqual([])
+    expect(Object.keys(file.outputs).filter((output) => !told.has(output))).toEqual([])
+  })
 })
 
-it('says where it came from in no path of a machine', () => {
-  const named = modules.filter((name) => readFileSync(join(dist, name), 'utf8').includes(root))
-  expect(named).toEqual([])
-})
-
-it('carries the licence of every package that is in it', () => {
-  const text = modules.map((name) => readFileSync(join(dist, name), 'utf8')).join('\n')
-  const regions = text.matchAll(/^\/\/ (?:#region )?(?:.*\/)?node_modules\/((?:@[^/\s]+\/)?[^/\s]+)\//gm)
-  const packages = new Set([...regions].map(([, name = '']) => name))
-  expect(packages.size).toBeGreaterThan(5)
-  const licences = readFileSync(join(dist, 'licenses.txt'), 'utf8')
-  const missing = [...packages].filter((name) => !new RegExp(`^${name} \\d`, 'm').test(licences))
-  expect(missing).toEqual([])
-})
-
-it('has the inputs and defaults of the reference, and starts by itself', () => {
+it('has the inputs and defaults of the reference for turns', () => {
+  const { file } = actionFolder('turn')
   const defaults = Object.fromEntries(
-    Object.entries(actionFile.inputs).map(([name, { default: usual }]) => [name, usual]),
+    Object.entries(file.inputs).map(([input, { default: usual }]) => [input, usual]),
   )
   expect(defaults).toMatchObject({
     action: '',
@@ -64,13 +92,20 @@ it('has the inputs and defaults of the reference, and starts by itself', () => {
     version: 'latest',
     'log-level': 'info',
   })
-  expect(Object.keys(actionFile.outputs)).toEqual(['queue', 'fence', 'position-at-join', 'waited-seconds'])
-  expect(actionFile.runs).toEqual({
-    using: 'node24',
-    main: 'dist/main.mjs',
-    post: 'dist/post.mjs',
-    'post-if': 'always()',
+  expect(Object.keys(file.outputs)).toEqual(['queue', 'fence', 'position-at-join', 'waited-seconds'])
+})
+
+it('has the inputs and outputs of both generations of the reference for leases', () => {
+  const { file } = actionFolder('lease')
+  expect(file.inputs).toMatchObject({
+    endpoint: { default: '' },
+    lease_service_url: { default: '' },
+    auth: { default: '' },
+    release_with_status: { default: '' },
   })
+  expect(Object.keys(file.outputs)).toEqual(
+    expect.arrayContaining(['result', 'status', 'stacked_pull_requests']),
+  )
 })
 
 const isolates = spawnSync('unshare', ['-rn', 'ip', 'link', 'set', 'lo', 'up']).status === 0

@@ -1,14 +1,15 @@
 /**
  * A runner for one job, as far as an action can tell: github.com/actions/runner, src/Runner.Worker and
  * src/Runner.Sdk/ProcessInvoker.cs. A worker process starts the steps; files carry outputs and state; secrets are masked; post
- * steps run at the end, the last first; a cancelled step gets SIGINT, 7.5 s later SIGTERM, 2.5 s later SIGKILL.
+ * steps run at the end, the last first, their inputs evaluated anew; a cancelled step gets SIGINT, 7.5 s later SIGTERM, 2.5 s
+ * later SIGKILL.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAlive, temporaryFolder } from '../support/processes.ts'
-import { copyAction, inputEnvironment } from './action-folder.ts'
+import { actionFolder, inputEnvironment, type ActionName } from './action-folder.ts'
 import { newFileCommands } from './file-commands.ts'
 import type { Order, Report } from './fixtures/worker.ts'
 
@@ -39,15 +40,21 @@ export interface Step {
 }
 
 export interface UsesOptions {
+  /** Default: `turn`. */
+  readonly action?: ActionName
   readonly with?: Readonly<Record<string, string>>
   readonly env?: Readonly<Record<string, string>>
+}
+
+interface Started {
+  readonly step: Step
+  readonly values: ReturnType<typeof newFileCommands>['values']
 }
 
 interface Post extends UsesOptions {
   readonly state: () => Record<string, string>
 }
 
-const action = copyAction()
 const SIGINT_MS = 7_500
 const SIGTERM_MS = 2_500
 const jobs = new Set<Job>()
@@ -98,13 +105,9 @@ export class Job {
     return this.#outcome
   }
 
-  /** A step with `uses: signalbox/actions/turn`. */
+  /** A step with `uses: signalbox/actions/…`. */
   uses(options: UsesOptions = {}): Step {
-    const { main } = action.file.runs
-    const { step, values } = this.#start([process.execPath, join(action.path, main)], {
-      ...inputEnvironment(action, options.with ?? {}),
-      ...options.env,
-    })
+    const { step, values } = this.#startAction('main', options)
     // Registered before the main has run: the post step runs whatever becomes of it.
     this.#posts.push({ ...options, state: () => values('STATE') })
     return step
@@ -120,9 +123,8 @@ export class Job {
     const results: StepResult[] = []
     for (const post of this.#posts.splice(0).reverse()) {
       const state = Object.entries(post.state()).map(([name, value]) => [`STATE_${name}`, value])
-      const env = { ...inputEnvironment(action, post.with ?? {}), ...Object.fromEntries(state), ...post.env }
-      const path = join(action.path, action.file.runs.post)
-      results.push(await this.#start([process.execPath, path], env).step.done)
+      const env = { ...post.env, ...Object.fromEntries(state) }
+      results.push(await this.#startAction('post', { ...post, env }).step.done)
     }
     return results
   }
@@ -153,10 +155,14 @@ export class Job {
     }
   }
 
-  #start(
-    command: readonly string[],
-    env: Readonly<Record<string, string>>,
-  ): { readonly step: Step; readonly values: ReturnType<typeof newFileCommands>['values'] } {
+  #startAction(stage: 'main' | 'post', options: UsesOptions): Started {
+    const action = actionFolder(options.action ?? 'turn')
+    const inputs = inputEnvironment(action, options.with ?? {}, { jobStatus: this.#outcome })
+    const program = join(action.path, action.file.runs[stage])
+    return this.#start([process.execPath, program], { ...inputs, ...options.env })
+  }
+
+  #start(command: readonly string[], env: Readonly<Record<string, string>>): Started {
     const step = ++this.#steps
     const files = newFileCommands(this.temp, step)
     let raw = ''
@@ -236,9 +242,6 @@ export async function killJobs(): Promise<void> {
   }
   jobs.clear()
 }
-
-export const actionPath = action.path
-export const actionFile = action.file
 
 function decode(text: string): string {
   return text.replaceAll('%0A', '\n').replaceAll('%0D', '\r').replaceAll('%25', '%')

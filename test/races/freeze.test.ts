@@ -66,7 +66,8 @@ it('refuses late writes of a holder that was frozen, and kills its command', asy
     writes.slice(writes.findIndex((w) => w.fence === 2)).filter((w) => w.fence === 1)
   // The command wakes first, before those who would kill it.
   const [turnProcess, supervisor, ...command] = family
-  for (const pid of command) process.kill(pid, 'SIGCONT')
+  // Its children before itself: one that had just ended is there until its parent looks after it.
+  for (const pid of command.toReversed()) process.kill(pid, 'SIGCONT')
   await until('the late command writes', () => late().length > 2)
   for (const pid of [supervisor, turnProcess]) if (pid !== undefined) process.kill(pid, 'SIGCONT')
   expect(await holder.exited).toBe(75)

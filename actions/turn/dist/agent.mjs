@@ -1,6 +1,6 @@
 import { a as toSignalboxError, i as isSignalboxError, t as SignalboxError } from "./chunks/error.mjs";
 import { n as systemClock, t as sleep } from "./chunks/clock.mjs";
-import { C as formatDuration, _ as logPath, c as isUsable, d as suspendedMs, h as forget, l as momentOf, n as systemRandom, o as deadlineOf, r as agentRequest, s as holdTiming, t as processSignals, u as proofOf, v as publish, x as reserve } from "./chunks/signals.mjs";
+import { S as formatDuration, _ as publish, a as deadlineOf, b as reserve, c as momentOf, g as logPath, l as proofOf, m as forget, n as agentRequest, o as holdTiming, s as isUsable, t as systemRandom, u as suspendedMs, w as processSignals } from "./chunks/id.mjs";
 import { n as DEFAULT_TTL_MS, t as DEFAULT_STOP_GRACE_MS } from "./chunks/api.mjs";
 import { t as backoffDelay } from "./chunks/backoff.mjs";
 import { n as isTransient, t as attempt } from "./chunks/attempt.mjs";

@@ -1,9 +1,10 @@
-import { C as warning, S as setSecret, _ as getMultilineInput, a as join, b as saveState, c as sharedAgent, d as announce, f as progressFold, g as getInput, h as killedError, i as agentById, l as sharedAgents, m as endedError, n as inputWords, o as leave, p as say, r as refusal, s as newAgentId, t as runStep, x as setOutput, y as notice } from "./chunks/step.mjs";
+import { C as setSecret, S as setOutput, _ as getInput, a as join, b as notice, c as sharedAgent, d as announce, f as endedError, g as say, h as progressFold, i as agentById, l as sharedAgents, m as runStep, n as refusal, o as leave, p as killedError, r as stepWords, s as newAgentId, t as inputWords, v as getMultilineInput, w as warning, x as saveState } from "./chunks/words.mjs";
 import { n as systemClock, t as sleep } from "./chunks/clock.mjs";
-import { C as formatDuration, a as queueArgument, g as lives, r as agentRequest, w as parseDuration, y as readAgent } from "./chunks/signals.mjs";
+import { C as parseDuration, S as formatDuration, h as lives, i as queueArgument, n as agentRequest, v as readAgent } from "./chunks/id.mjs";
 import { i as isSignalboxError, t as SignalboxError } from "./chunks/error.mjs";
 import { n as waitingLine, t as Reporter } from "./chunks/reporter.mjs";
 import { t as chooseEngine } from "./chunks/engine.mjs";
+import { n as offersIdTokens } from "./chunks/github-oidc.mjs";
 import { fileURLToPath } from "node:url";
 // src/turns/cli/agent/text.ts
 /** Is the turn held by this state, on both clocks? The agent itself may be frozen. */
@@ -78,6 +79,33 @@ function tell(reporter, state, clock) {
 function timedOut(queue, ms) {
 	const what = `${queue}: the turn did not come within ${formatDuration(ms)}; the agent waits on`;
 	return new SignalboxError("wait_timeout", `${what}: wait longer, or stop it`);
+}
+// actions/shared/inputs.ts
+/** Inputs of a step, as the runner hands them over: an input that was not given reads as undefined (it is an empty text). */
+function input(name) {
+	return getInput(name) || void 0;
+}
+/** An object with the key, if there is a value. */
+function given(key, value) {
+	return value === void 0 ? {} : { [key]: value };
+}
+/** What messages repeat of an input. */
+function shown(text) {
+	return text.slice(0, 40);
+}
+function invalid(name, why) {
+	return new SignalboxError("invalid_argument", `${name}: ${why}`, { details: { field: name } });
+}
+// actions/shared/id-token.ts
+const OFF = "off";
+/**
+* The audience to ask for; undefined: no ID token. One that is named (the input, or SIGNALBOX_OIDC_AUDIENCE of the
+* environment) is asked for also where the job may not, so that the message says what is missing.
+*/
+function idTokenAudience(url, env) {
+	const audience = input("audience") ?? (env["SIGNALBOX_OIDC_AUDIENCE"] || void 0);
+	if (audience !== void 0) return audience === OFF ? void 0 : audience;
+	return offersIdTokens(env) && url !== void 0 && URL.canParse(url) ? new URL(url).origin : void 0;
 }
 // actions/turn/src/inputs.ts
 /**
@@ -169,6 +197,7 @@ function idleInputs(form) {
 		"max-hold",
 		"labels",
 		"url",
+		"audience",
 		"guard"
 	];
 	return {
@@ -202,20 +231,14 @@ function engineInputs(env) {
 	chooseEngine(flags, env, inputNames);
 	return {
 		flags,
-		secrets: backend === "server" ? given("SIGNALBOX_TOKEN", token) : {}
+		secrets: backend === "server" ? credential(url, token, env) : {}
 	};
 }
-function input(name) {
-	return getInput(name) || void 0;
-}
-function given(key, value) {
-	return value === void 0 ? {} : { [key]: value };
-}
-function shown(text) {
-	return text.slice(0, 40);
-}
-function invalid(name, why) {
-	return new SignalboxError("invalid_argument", `${name}: ${why}`, { details: { field: name } });
+/** Without a token the agent signs in with ID tokens of GitHub, which it gets by itself as long as it needs them. */
+function credential(url, token, env) {
+	if (token !== void 0) return { SIGNALBOX_TOKEN: token };
+	if (env["SIGNALBOX_TOKEN"]) return {};
+	return { SIGNALBOX_OIDC_AUDIENCE: idTokenAudience(url ?? env["SIGNALBOX_URL"], env) ?? "" };
 }
 // actions/turn/src/forms.ts
 /** What each form of the step does: the one-step form, and the three steps of `server-start`, `client-wait`, `server-stop`. */
@@ -286,7 +309,7 @@ async function giveUp(id, env) {
 }
 async function wait(selected, timeoutMs, { level, signal }) {
 	const { queue } = selected.agent;
-	const fold = progressFold(`Waiting for the turn in ${queue}`, level);
+	const fold = progressFold(`Waiting for the turn in ${queue}`, { quiet: level === "warn" || level === "error" });
 	const reporter = new Reporter({
 		queue,
 		mode: "lines",
@@ -315,11 +338,7 @@ async function hold(state) {
 	setOutput("fence", fence);
 	setOutput("position-at-join", positionAtJoin);
 	setOutput("waited-seconds", Math.round(waitedMs / 1e3));
-	try {
-		await announce(state);
-	} catch (error) {
-		warning(`the job summary could not be written (${error.message})`);
-	}
+	await announce(state);
 }
 // actions/turn/src/main.ts
 /** The step itself. */
@@ -331,7 +350,7 @@ const forms = {
 	"client-wait": clientWait,
 	"server-stop": serverStop
 };
-await runStep(async (signal) => {
+await runStep(stepWords, async (signal) => {
 	const token = tokenInput();
 	if (token !== void 0) setSecret(token);
 	const form = formInput();

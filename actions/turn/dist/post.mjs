@@ -1,4 +1,4 @@
-import { i as agentById, o as leave, p as say, t as runStep, u as vanished, v as getState } from "./chunks/step.mjs";
+import { g as say, i as agentById, m as runStep, o as leave, r as stepWords, u as vanished, y as getState } from "./chunks/words.mjs";
 import { t as SignalboxError } from "./chunks/error.mjs";
 // actions/turn/src/post.ts
 /**
@@ -7,7 +7,7 @@ import { t as SignalboxError } from "./chunks/error.mjs";
 *
 * Invariant: a turn that was lost while the job worked fails the job here, if no other step has said so.
 */
-await runStep(async () => {
+await runStep(stepWords, async () => {
 	const id = getState("agent");
 	if (id === "") return;
 	const selected = agentById(id, process.env);

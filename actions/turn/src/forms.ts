@@ -1,5 +1,5 @@
 /** What each form of the step does: the one-step form, and the three steps of `server-start`, `client-wait`, `server-stop`. */
-import { notice, saveState, setOutput, warning } from '@actions/core'
+import { notice, saveState, setOutput } from '@actions/core'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { formatDuration } from '../../../src/kernel/duration.ts'
 import { isSignalboxError, SignalboxError } from '../../../src/kernel/error.ts'
@@ -8,9 +8,10 @@ import type { Selected } from '../../../src/turns/cli/agent/select.ts'
 import { describeAgent } from '../../../src/turns/cli/agent/text.ts'
 import { untilHeld } from '../../../src/turns/cli/agent/wait.ts'
 import { Reporter } from '../../../src/turns/cli/reporter.ts'
+import { progressFold, say } from '../../shared/log.ts'
 import { agentById, join, leave, newAgentId, sharedAgent, sharedAgents } from './agents.ts'
 import { joinInputs, queueInput, waitTimeoutInput, type JoinInputs, type LogLevel } from './inputs.ts'
-import { announce, progressFold, say } from './log.ts'
+import { announce } from './log.ts'
 import { inputWords, refusal } from './words.ts'
 
 export interface StepContext {
@@ -111,7 +112,9 @@ async function wait(
   { level, signal }: StepContext,
 ): Promise<AgentState> {
   const { queue } = selected.agent
-  const fold = progressFold(`Waiting for the turn in ${queue}`, level)
+  const fold = progressFold(`Waiting for the turn in ${queue}`, {
+    quiet: level === 'warn' || level === 'error',
+  })
   const reporter = new Reporter({ queue, mode: 'lines', stderr: fold.output, clock: systemClock })
   try {
     return await untilHeld(selected, { clock: systemClock, timeoutMs, reporter, signal })
@@ -131,9 +134,5 @@ async function hold(state: AgentState): Promise<void> {
   setOutput('fence', fence)
   setOutput('position-at-join', positionAtJoin)
   setOutput('waited-seconds', Math.round(waitedMs / 1_000))
-  try {
-    await announce(state)
-  } catch (error) {
-    warning(`the job summary could not be written (${(error as Error).message})`)
-  }
+  await announce(state)
 }

@@ -3,14 +3,13 @@
  *
  * Invariants: an input that was not given reads as undefined (GitHub hands over an empty text); every refusal names the input.
  */
-import { getInput, getMultilineInput } from '@actions/core'
+import { getMultilineInput } from '@actions/core'
 import { chooseEngine, type InputNames } from '../../../src/cli/engine.ts'
 import { parseDuration } from '../../../src/kernel/duration.ts'
-import { SignalboxError } from '../../../src/kernel/error.ts'
 import { agentRequest, type StartFlags } from '../../../src/turns/cli/agent/request.ts'
 import { queueArgument } from '../../../src/turns/cli/run-request.ts'
-
-type Env = Readonly<Record<string, string | undefined>>
+import { idTokenAudience } from '../../shared/id-token.ts'
+import { given, input, invalid, shown, type Env } from '../../shared/inputs.ts'
 
 /** What this step is asked to do; `take` is the one-step form. */
 export type Form = 'take' | 'server-start' | 'client-wait' | 'server-stop'
@@ -94,7 +93,7 @@ export function versionInput(): string | undefined {
 
 /** Inputs that were given and do nothing in this form. */
 export function idleInputs(form: Form): string[] {
-  const joining = ['permits', 'priority', 'ttl', 'max-hold', 'labels', 'url', 'guard']
+  const joining = ['permits', 'priority', 'ttl', 'max-hold', 'labels', 'url', 'audience', 'guard']
   const idle: Readonly<Record<Form, readonly string[]>> = {
     take: [],
     'server-start': ['wait-timeout'],
@@ -129,21 +128,16 @@ function engineInputs(env: Env): Pick<JoinInputs, 'flags' | 'secrets'> {
     ...(backend === 'gcp' || backend === 'firestore' ? gcp : {}),
   }
   chooseEngine(flags, env, inputNames)
-  return { flags, secrets: backend === 'server' ? given('SIGNALBOX_TOKEN', token) : {} }
+  return { flags, secrets: backend === 'server' ? credential(url, token, env) : {} }
 }
 
-function input(name: string): string | undefined {
-  return getInput(name) || undefined
-}
-
-function given<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
-  return value === undefined ? {} : ({ [key]: value } as Record<K, V>)
-}
-
-function shown(text: string): string {
-  return text.slice(0, 40)
-}
-
-function invalid(name: string, why: string): SignalboxError {
-  return new SignalboxError('invalid_argument', `${name}: ${why}`, { details: { field: name } })
+/** Without a token the agent signs in with ID tokens of GitHub, which it gets by itself as long as it needs them. */
+function credential(
+  url: string | undefined,
+  token: string | undefined,
+  env: Env,
+): Readonly<Record<string, string>> {
+  if (token !== undefined) return { SIGNALBOX_TOKEN: token }
+  if (env['SIGNALBOX_TOKEN']) return {}
+  return { SIGNALBOX_OIDC_AUDIENCE: idTokenAudience(url ?? env['SIGNALBOX_URL'], env) ?? '' }
 }

@@ -1,16 +1,17 @@
 /** The step itself. */
 import { notice, setSecret, warning } from '@actions/core'
 import { fileURLToPath } from 'node:url'
+import { runStep } from '../../shared/step.ts'
 import { clientWait, serverStart, serverStop, take } from './forms.ts'
 import { formInput, idleInputs, logLevelInput, tokenInput, versionInput, type Form } from './inputs.ts'
-import { runStep } from './step.ts'
+import { stepWords } from './words.ts'
 
 /** This module stays in the entry, beside the agent's; what is shared is moved into chunks. */
 const agentProgram = fileURLToPath(new URL('agent.mjs', import.meta.url))
 
 const forms = { take, 'server-start': serverStart, 'client-wait': clientWait, 'server-stop': serverStop }
 
-await runStep(async (signal) => {
+await runStep(stepWords, async (signal) => {
   const token = tokenInput()
   if (token !== undefined) setSecret(token)
   const form = formInput()

@@ -6,11 +6,12 @@
  */
 import { getState } from '@actions/core'
 import { SignalboxError } from '../../../src/kernel/error.ts'
+import { say } from '../../shared/log.ts'
+import { runStep } from '../../shared/step.ts'
 import { agentById, leave, vanished } from './agents.ts'
-import { say } from './log.ts'
-import { runStep } from './step.ts'
+import { stepWords } from './words.ts'
 
-await runStep(async () => {
+await runStep(stepWords, async () => {
   const id = getState('agent')
   if (id === '') return // a step that took nothing
   const selected = agentById(id, process.env)

@@ -1,4 +1,4 @@
-import { a as array, c as number, f as string, i as _enum, l as object, o as boolean, u as record } from "./schemas.mjs";
+import { a as array, d as record, i as _enum, l as number, o as boolean, p as string, u as object } from "./schemas.mjs";
 // src/turns/api.ts
 /**
 * What a turn queue offers to its faces (HTTP, CLI, library): the vocabulary and one interface, `TurnsApi`, which the

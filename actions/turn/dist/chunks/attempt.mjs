@@ -1,5 +1,5 @@
 import { a as toSignalboxError, t as SignalboxError } from "./error.mjs";
-// src/turns/session/attempt.ts
+// src/kernel/attempt.ts
 /**
 * @throws the signal's reason; `outcome_unknown` when the bound passed; else what the call throws, as `SignalboxError`
 */

@@ -1,9 +1,11 @@
-import { t as SignalboxError } from "./error.mjs";
-import { a as timeoutFailure, i as refusal, n as foreignAnswer, o as transportFailure, r as parseJson, s as require_undici, t as cancelledCall } from "./failure.mjs";
+import { i as isSignalboxError, r as isErrorCode, t as SignalboxError } from "./error.mjs";
+import { a as refusal, i as parseJson, n as codeByStatus, o as timeoutFailure, r as foreignAnswer, s as transportFailure, t as cancelledCall } from "./failure.mjs";
+import { t as require_undici } from "./undici.mjs";
 import { a as changedView, d as memberView, i as beatView, m as queueView, o as evictView, p as queueSummary, s as historyView, u as leaveView } from "./api.mjs";
+import { t as githubIdTokens } from "./github-oidc.mjs";
 import { t as sleep } from "./clock.mjs";
 import { r as flagNames, t as chooseEngine } from "./engine.mjs";
-import { a as array, c as number$1, d as strictObject, f as string, g as _isoDateTime, h as _isoDate, i as _enum, l as object, m as _coercedNumber, n as ZodISODateTime, p as union, r as ZodNumber, s as json, t as ZodISODate, u as record } from "./schemas.mjs";
+import { _ as _isoDate, a as array, c as json, d as record, f as strictObject, g as _coercedNumber, h as unknown, i as _enum, l as number$1, m as union, n as ZodISODateTime, o as boolean, p as string, r as ZodNumber, s as int, t as ZodISODate, u as object, v as _isoDateTime, y as NEVER } from "./schemas.mjs";
 import { createConnection } from "node:net";
 import { get } from "node:http";
 import { createHash } from "node:crypto";
@@ -163,6 +165,572 @@ function accessOver(transport) {
 		})
 	};
 }
+// src/client/credential.ts
+/**
+* What a client shows of itself: a token, a source of tokens that last for a short time, or a whole `Authorization` header.
+*
+* Invariant: a credential is part of no message.
+*/
+/** @throws SignalboxError `invalid_argument` for one that no server could take */
+function checkCredential({ token, authorization }) {
+	if (typeof token === "string") checkToken(token, "invalid_argument");
+	if (authorization === void 0) return;
+	if (token !== void 0) throw invalid("authorization", "authorization: and token contradict each other; give one of them");
+	if (!/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(authorization)) throw invalid("authorization", "authorization: is empty or contains a line break or another character that no header has; write for example Basic …");
+}
+/** The header's value; none without a credential. @throws the signal's reason; what the source of tokens throws */
+async function authorizationOf({ token, authorization }, renew, signal) {
+	if (typeof token !== "function") return token === void 0 ? authorization : `Bearer ${token}`;
+	const had = await unlessAborted(signal, renew ? token({ renew }) : token()).catch((error) => {
+		if (isSignalboxError(error)) throw error;
+		const why = error instanceof Error ? error.message : "the source of tokens failed";
+		throw new SignalboxError("unauthenticated", `no token could be had: ${why}`, { cause: error });
+	});
+	checkToken(had, "unauthenticated");
+	return `Bearer ${had}`;
+}
+function checkToken(token, code) {
+	if (/^[\x21-\x7e]+$/.test(token)) return;
+	throw new SignalboxError(code, `${code === "invalid_argument" ? "SIGNALBOX_TOKEN" : "token"}: is empty or contains a space, a line break or another character that no token has`, { details: { field: "token" } });
+}
+function unlessAborted(signal, value) {
+	return new Promise((resolve, reject) => {
+		const onAbort = () => reject(signal.reason);
+		if (signal.aborted) onAbort();
+		signal.addEventListener("abort", onAbort, { once: true });
+		value.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+	});
+}
+function invalid(field, message) {
+	return new SignalboxError("invalid_argument", message, { details: { field } });
+}
+// src/leases/api-views.ts
+/**
+* Providers, their requests and their history as the JSON API beside the wire gives them, under `/api/v1/leases`: for the
+* console, for scripts and for `lease simulate`. Times are RFC 3339 in UTC.
+*/
+/** A provider in one text; see `providerLabel`. */
+const providerText = string().max(1e3).regex(/^[^/]+\/[^/@]+@.+$/s, "must be OWNER/REPO@BASE, such as acme/shop@main");
+const leaseConfigView = object({
+	stabilizeMs: number$1().describe("How long nothing new may have come before the highest is granted."),
+	ttlMs: number$1().describe("A request that was silent for longer is forgotten."),
+	expectedCount: number$1().int().describe("This many known requests are granted without the window."),
+	delayCount: number$1().int().describe("Calls of the highest answered `pending` before its grant."),
+	maxLeaseMs: number$1().describe("A holder that has not released after this long is taken for dead."),
+	coolDownMs: number$1().describe("How long nobody is granted after a holder was taken for dead.")
+});
+const ticking = object({
+	text: string(),
+	at: string()
+}).optional().describe("The reason with `{left}` in place of the time left until `at`, for a clock of one’s own.");
+const facts = object({
+	sha: string(),
+	ref: string().optional(),
+	pullRequest: number$1().int().optional(),
+	priority: number$1().int().describe("How many commits it is ahead of the base; the highest contains the others.")
+});
+const leaseRequestView = facts.extend({
+	state: _enum([
+		"waiting",
+		"holding",
+		"succeeded",
+		"completed"
+	]),
+	joinedAt: string(),
+	seenAt: string().describe("Its last call, as far as it was written down."),
+	reason: string().describe("Why it waits, or what becomes of it, in a sentence."),
+	brief: string().describe("The same for somebody who has read the reason of the provider."),
+	ticking
+});
+const leaseProviderView = object({
+	provider: providerText,
+	now: string().describe("When this was so, by the clock that decides; count down from here."),
+	phase: _enum([
+		"open",
+		"held",
+		"draining",
+		"failover"
+	]).describe("open: gathering requests; held; draining: after a success; failover: after a failure."),
+	batch: number$1().int(),
+	reason: string().describe("What everybody waits for, in a sentence."),
+	ticking,
+	holder: facts.extend({
+		fence: number$1().int().describe("Greater than every fence granted before by this provider."),
+		grantedAt: string(),
+		expiresAt: string(),
+		renews: boolean().describe("It says how long it wants the lease, and extends it."),
+		releasedAt: string().optional().describe("It succeeded; its batch is draining.")
+	}).optional(),
+	stackedPullRequests: array(number$1().int()).describe("Those that the holder contains, and its own."),
+	requests: array(leaseRequestView).describe("Known requests, highest priority first."),
+	gate: object({
+		open: boolean().describe("Nothing but its next calls keeps the highest from its grant."),
+		known: number$1().int(),
+		expected: number$1().int(),
+		windowEndsAt: string().optional(),
+		coolDownEndsAt: string().optional(),
+		callsLeft: number$1().int().describe("Calls of the highest that will still be answered `pending`.")
+	}).optional().describe("What stands between the highest request and its grant; absent while somebody holds or nobody waits."),
+	failed: object({
+		sha: string(),
+		ref: string().optional(),
+		pullRequest: number$1().int().optional(),
+		at: string(),
+		expired: boolean().describe("It was taken for dead.")
+	}).optional().describe("The last holder of this batch, which failed or was taken for dead."),
+	lastFence: number$1().int(),
+	updatedAt: string(),
+	config: leaseConfigView
+});
+object({
+	now: string(),
+	providers: array(leaseProviderView),
+	next: providerText.optional()
+});
+const pastRequestView = facts.extend({
+	seq: number$1().int().describe("Requests of a provider are numbered in the order in which they came."),
+	joinedAt: string(),
+	grantedAt: string().optional(),
+	endedAt: string(),
+	fence: number$1().int().optional(),
+	as: _enum([
+		"success",
+		"failure",
+		"completed",
+		"withdrawn",
+		"evicted",
+		"expired",
+		"cleared"
+	]).describe("success, failure: released; completed: contained in a success; evicted: silent; expired: a holder taken for dead; cleared: by an operator."),
+	batch: number$1().int(),
+	config: number$1().int().describe("Which of `configs` was in force at its end.")
+});
+const leaseHistoryView = object({
+	provider: providerText,
+	requests: array(pastRequestView).describe("Newest first, by `seq`."),
+	configs: array(leaseConfigView),
+	next: number$1().int().optional().describe("`before` of the next page.")
+});
+object({ reason: string().trim().min(1).max(500).describe("Stands in the audit log.") });
+// src/leases/api.ts
+/** `owner/repo@baseRef`: for people, scopes of tokens (`leases:owner/*`) and the audit log. */
+function providerLabel({ owner, repo, baseRef }) {
+	return `${owner}/${repo}@${baseRef}`;
+}
+const HEAD_REF = /^gh-readonly-queue\/.+\/pr-(\d+)-[0-9a-fA-F]+$/;
+/** The pull request of a merge queue's branch; undefined when the text is not one, or its number is beyond all numbers. */
+function pullRequestOf(ref) {
+	const number = Number(HEAD_REF.exec(ref)?.[1] ?? NaN);
+	return Number.isSafeInteger(number) ? number : void 0;
+}
+// src/client/lease-answers.ts
+/**
+* The answers of the leases' wire, in both generations' forms: facts of a request nested under `request`, flat, or both.
+*
+* Invariant: nothing is taken for a lease that does not say so itself: an answer that is no JSON, has another status than
+* those of the wire, contradicts itself or speaks of another commit is `unavailable`, for whoever gave it is not Signalbox.
+*/
+/** RFC 3339 → milliseconds. */
+const time = string().transform((text, context) => {
+	const ms = Date.parse(text);
+	if (!Number.isNaN(ms)) return ms;
+	context.issues.push({
+		code: "custom",
+		message: "is not a time",
+		input: text
+	});
+	return NEVER;
+}).nullish();
+const whole = int().nonnegative().nullish();
+const stack = array(object({ number: int() })).nullish();
+const requestFacts = object({
+	head_sha: string().nullish(),
+	head_ref: string().nullish(),
+	priority: number$1().nullish(),
+	status: string().nullish()
+});
+const leaseBody = requestFacts.extend({
+	request: requestFacts.nullish(),
+	stacked_pull_requests: stack,
+	fence: whole,
+	expires_at: time,
+	lease_seconds: number$1().positive().nullish(),
+	reason: string().nullish(),
+	retry_after: number$1().nonnegative().nullish()
+});
+const requestBody = requestFacts.extend({
+	request: requestFacts.nullish(),
+	pull_request: whole,
+	joined_at: time,
+	last_seen_at: time,
+	stacked_pull_requests: stack,
+	fence: whole,
+	acquired_at: time,
+	expires_at: time
+});
+const seconds = number$1().nullish();
+const providerBody = object({
+	last_updated_at: time,
+	acquired: requestBody.nullish(),
+	known: union([array(requestBody), record(string(), requestBody).transform(byPriority)]).nullish(),
+	config: object({
+		stabilize_duration: seconds,
+		ttl: seconds,
+		expected_request_count: whole,
+		delay_assignment_count: whole,
+		max_lease_seconds: seconds,
+		cool_down_seconds: seconds
+	}).nullish(),
+	phase: _enum([
+		"open",
+		"held",
+		"draining",
+		"failover"
+	]).nullish(),
+	failed_head_sha: string().nullish(),
+	last_fence: whole,
+	reason: string().nullish()
+});
+const STATUSES = {
+	acquire: {
+		pending: "pending",
+		acquired: "acquired",
+		completed: "completed"
+	},
+	release: {
+		completed: "completed",
+		success: "completed",
+		failure: "failure"
+	}
+};
+/** @throws SignalboxError `unavailable` */
+function readLease(answer, asked) {
+	const body = read(leaseBody, answer);
+	const { status: said, sha, ref, priority } = merged(body, answer.facts);
+	const statuses = STATUSES[asked.verb];
+	const status = said !== void 0 && Object.hasOwn(statuses, said) ? statuses[said] : void 0;
+	if (status === void 0) throw strange(answer.facts, `with the lease status '${printed(said)}'`);
+	if (sha !== void 0 && sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`);
+	const retryAfterMs = typeof body.retry_after === "number" ? body.retry_after * 1e3 : answer.retryAfterMs;
+	return {
+		kind: "lease",
+		status,
+		sha: asked.sha,
+		ref: ref ?? asked.ref,
+		priority: priority ?? asked.priority,
+		...typeof body.fence === "number" ? { fence: body.fence } : {},
+		...typeof body.expires_at === "number" ? { expiresAt: body.expires_at } : {},
+		...typeof body.lease_seconds === "number" ? { leaseMs: body.lease_seconds * 1e3 } : {},
+		...body.stacked_pull_requests == null ? {} : { stacked: numbers(body.stacked_pull_requests) },
+		...typeof body.reason === "string" ? { reason: body.reason } : {},
+		...retryAfterMs === void 0 ? {} : { retryAfterMs }
+	};
+}
+/** @throws SignalboxError `unavailable` */
+function readProvider(answer, name) {
+	return report(name, read(providerBody, answer), answer.facts);
+}
+/** @throws SignalboxError `unavailable` */
+function readProviders(answer) {
+	const all = read(record(string(), providerBody), answer);
+	return Object.entries(all).map(([id, body]) => {
+		const [owner = "", repo = "", ...rest] = id.split(":");
+		if (rest.length === 0) throw strange(answer.facts, `with the lease provider '${printed(id)}'`);
+		return report({
+			owner,
+			repo,
+			baseRef: rest.join(":")
+		}, body, answer.facts);
+	});
+}
+function report(name, body, facts) {
+	const { acquired, config } = body;
+	if (acquired === void 0 || body.known == null) throw strange(facts, "to the question about a lease provider");
+	return {
+		name,
+		config: {
+			...inMs("stabilizeMs", config?.stabilize_duration),
+			...inMs("ttlMs", config?.ttl),
+			...config?.expected_request_count == null ? {} : { expectedCount: config.expected_request_count },
+			...config?.delay_assignment_count == null ? {} : { delayCount: config.delay_assignment_count },
+			...inMs("maxLeaseMs", config?.max_lease_seconds),
+			...inMs("coolDownMs", config?.cool_down_seconds)
+		},
+		updatedAt: body.last_updated_at ?? 0,
+		...acquired === null ? {} : { holder: holderOf(acquired, facts) },
+		stacked: numbers(acquired?.stacked_pull_requests ?? []),
+		known: body.known.map((known) => requestOf(known, facts)),
+		...body.phase == null ? {} : { phase: body.phase },
+		...body.failed_head_sha == null ? {} : { failedSha: body.failed_head_sha },
+		...body.last_fence == null ? {} : { lastFence: body.last_fence },
+		...body.reason == null ? {} : { reason: body.reason }
+	};
+}
+function holderOf(body, facts) {
+	return {
+		...requestOf(body, facts),
+		...body.fence == null ? {} : { fence: body.fence },
+		...body.acquired_at == null ? {} : { grantedAt: body.acquired_at },
+		...body.expires_at == null ? {} : { expiresAt: body.expires_at }
+	};
+}
+function requestOf(body, facts) {
+	const { sha = "", ref, priority = 0, status } = merged(body, facts);
+	const pullRequest = body.pull_request ?? (ref === void 0 ? void 0 : pullRequestOf(ref));
+	return {
+		sha,
+		priority,
+		status: status === "acquired" ? status : status === "completed" || status === "success" ? "completed" : "pending",
+		...ref === void 0 ? {} : { ref },
+		...pullRequest === void 0 ? {} : { pullRequest },
+		...body.joined_at == null ? {} : { joinedAt: body.joined_at },
+		...body.last_seen_at == null ? {} : { seenAt: body.last_seen_at }
+	};
+}
+/** The nested and the flat form as one. @throws SignalboxError `unavailable` when they contradict each other */
+function merged(body, facts) {
+	const one = (nested, flat) => {
+		if (nested != null && flat != null && nested !== flat) throw strange(facts, "in contradiction to itself");
+		return nested ?? flat ?? void 0;
+	};
+	const { request } = body;
+	const status = one(request?.status, body.status);
+	const sha = one(request?.head_sha, body.head_sha);
+	const ref = one(request?.head_ref, body.head_ref);
+	const priority = one(request?.priority, body.priority);
+	return {
+		...status === void 0 ? {} : { status },
+		...sha === void 0 ? {} : { sha },
+		...ref === void 0 || ref === "" ? {} : { ref },
+		...priority === void 0 ? {} : { priority }
+	};
+}
+function read(shape, { status, text, facts }) {
+	const json = parseJson(text);
+	if (json === void 0) throw foreignAnswer(status, facts);
+	const body = shape.safeParse(json);
+	if (body.success) return body.data;
+	const at = body.error.issues[0];
+	throw strange(facts, `in another shape (${at?.path.join(".")}: ${at?.message})`);
+}
+function strange({ address }, how) {
+	return new SignalboxError("unavailable", `${address}: answered ${how}, not as Signalbox does; check the address`);
+}
+function printed(text) {
+	return (text ?? "").slice(0, 60);
+}
+function byPriority(known) {
+	return Object.values(known).toSorted((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
+}
+function numbers(entries) {
+	return entries.map(({ number }) => number);
+}
+function inMs(name, value) {
+	return value == null ? {} : { [name]: value * 1e3 };
+}
+// src/client/lease-problems.ts
+/** What the leases' wire says when it does not do what was asked: `{error, error_context?, reason?, retry_after?}`. */
+const fieldProblem = object({
+	failed_field: string(),
+	tag: string(),
+	value: string().nullish()
+});
+const wireProblem = object({
+	error: string(),
+	error_context: unknown().optional(),
+	reason: string().nullish(),
+	retry_after: number$1().nonnegative().nullish(),
+	requestId: string().nullish()
+});
+/** Conflicts are answers, not failures. Undefined: it is something else. */
+function readRefusal(answer, verb) {
+	const problem = parsed(answer);
+	if (problem === void 0) return void 0;
+	const { error, error_context: context } = problem;
+	const said = problem.reason ?? (typeof context === "string" ? context : error);
+	const retryAfterMs = retryAfter(problem, answer);
+	const more = {
+		reason: said,
+		...retryAfterMs === void 0 ? {} : { retryAfterMs }
+	};
+	if (verb === "acquire") return answer.status === 409 ? {
+		kind: "refused",
+		why: "acquired",
+		...more
+	} : void 0;
+	if (answer.status !== 400 || typeof context !== "string") return void 0;
+	return {
+		kind: "refused",
+		why: /hold the lease/.test(context) ? "not_holder" : "not_acquired",
+		...more
+	};
+}
+/** @param provider whom the call names; the list names none */
+function readProblem(answer, provider) {
+	const { status, facts, text } = answer;
+	const problem = parsed(answer);
+	if (status === 404) return unknownProvider(answer, problem, provider);
+	if (problem === void 0) return withRetryAfter(refusal(status, text, facts), answer.retryAfterMs);
+	const { error_context: context, requestId } = problem;
+	const code = isErrorCode(String(context)) ? context : void 0;
+	const details = typeof requestId === "string" ? { details: { requestId } } : {};
+	return withRetryAfter(new SignalboxError(code !== void 0 && isErrorCode(code) ? code : codeOf(status, facts), wordsOf(problem, facts, provider), details), retryAfter(problem, answer));
+}
+function parsed({ text }) {
+	const body = wireProblem.safeParse(parseJson(text));
+	return body.success ? body.data : void 0;
+}
+/** One whose form is strange may come from a proxy; then `details.foreign` is set. */
+function unknownProvider({ facts }, problem, provider) {
+	const { address } = facts;
+	if (problem === void 0 || provider === void 0) {
+		const what = `${address}: answered with status 404, but not as Signalbox does; check the address`;
+		return new SignalboxError("not_found", what, { details: { foreign: true } });
+	}
+	const what = `${providerLabel(provider)}: ${address} has no such lease provider; check owner, repository and base ref against its configuration (case counts)`;
+	return new SignalboxError("not_found", what);
+}
+function codeOf(status, facts) {
+	return status === 422 || status === 405 ? "invalid_argument" : codeByStatus(status, facts.write);
+}
+function wordsOf({ error, error_context: context, reason }, { address }, provider) {
+	const at = provider === void 0 ? address : providerLabel(provider);
+	const fields = array(fieldProblem).min(1).safeParse(context);
+	if (fields.success) return `${at}: the server refused the request: ${fields.data.map(inWords).join("; ")}`;
+	const because = reason ?? (typeof context === "string" && !isErrorCode(context) ? context : void 0);
+	return `${at}: ${error}${because === void 0 ? "" : `: ${because}`}`;
+}
+const RULES = {
+	required: () => "is missing",
+	min: (value) => `must be at least ${value}`,
+	max: (value) => `must not be longer than ${value}`,
+	oneof: (value) => `must be one of ${value.split(" ").join(", ")}`,
+	ghTempBranchRef: () => "must be a branch of a merge queue: gh-readonly-queue/<base>/pr-<number>-<commit>"
+};
+/** `{failed_field: 'acquireRequest.HeadSHA', tag: 'required'}` → `head_sha is missing` */
+function inWords({ failed_field: field, tag, value }) {
+	return `${(field.split(".").at(-1) ?? field).replaceAll(/([a-z])([A-Z])/g, "$1_$2").toLowerCase()} ${(Object.hasOwn(RULES, tag) ? RULES[tag] : void 0)?.(value ?? "") ?? `is not allowed (${tag})`}`;
+}
+function retryAfter({ retry_after: seconds }, { retryAfterMs }) {
+	return typeof seconds === "number" ? seconds * 1e3 : retryAfterMs;
+}
+/** `details.retryAfterMs`: when the server wants to be asked again. */
+function withRetryAfter(error, retryAfterMs) {
+	if (retryAfterMs === void 0) return error;
+	return new SignalboxError(error.code, error.message, { details: {
+		...error.details,
+		retryAfterMs
+	} });
+}
+// src/client/leases.ts
+/**
+* `LeasesApi` at a distance: the reference's routes at the root of the server, `/:owner/:repo/:baseRef…`, in the form
+* that the original service has too. A base ref is one percent-encoded segment, for the original takes no other.
+*
+* Invariant: only an answer that is in every respect a grant for this very request becomes one (`lease-answers.ts`).
+*/
+/** Takes leases on the server that `transport` reaches. Each call is sent once; see `LeasesApi` for what it throws. */
+function leasesOver(transport) {
+	return {
+		acquire: (provider, request, signal) => post(transport, provider, {
+			verb: "acquire",
+			request,
+			signal
+		}),
+		release: (provider, request, signal) => post(transport, provider, {
+			verb: "release",
+			request,
+			signal
+		}),
+		async show(provider) {
+			return readProvider(await send(transport, {
+				method: "GET",
+				provider
+			}), provider);
+		},
+		async clear(provider, { reason }) {
+			return readProvider(await send(transport, {
+				method: reason !== void 0 && await clearedBecause(transport, provider, reason) ? "GET" : "DELETE",
+				provider
+			}), provider);
+		},
+		async list() {
+			return readProviders(await send(transport, { method: "GET" }));
+		},
+		async history(provider, options = {}) {
+			const path = `/api/v1/leases/${encodeURIComponent(providerLabel(provider))}/history${query({
+				limit: options.limit,
+				before: options.before
+			})}`;
+			return transport.call({
+				method: "GET",
+				path,
+				answer: leaseHistoryView
+			});
+		}
+	};
+}
+async function post(transport, provider, { verb, request, signal }) {
+	const { sha, ref, priority } = request;
+	const body = {
+		head_sha: sha,
+		...ref === void 0 ? {} : { head_ref: ref },
+		priority,
+		..."success" in request ? { status: request.success ? "success" : "failure" } : {},
+		..."leaseMs" in request && request.leaseMs !== void 0 ? { lease_seconds: Math.ceil(request.leaseMs / 1e3) } : {}
+	};
+	const call = {
+		method: "POST",
+		path: `${pathOf(provider)}/${verb}`,
+		body,
+		signal
+	};
+	const answer = {
+		...await transport.exchange(call),
+		facts: transport.facts(call)
+	};
+	const asked = {
+		verb,
+		sha,
+		ref,
+		priority
+	};
+	if (answer.status >= 200 && answer.status <= 299) return readLease(answer, asked);
+	const refusal = readRefusal(answer, verb);
+	if (refusal !== void 0) return refusal;
+	throw readProblem(answer, provider);
+}
+async function send(transport, { method, provider }) {
+	const call = {
+		method,
+		path: provider === void 0 ? "/" : pathOf(provider)
+	};
+	const answer = {
+		...await transport.exchange(call),
+		facts: transport.facts(call)
+	};
+	if (answer.status >= 200 && answer.status <= 299) return answer;
+	throw readProblem(answer, provider);
+}
+/** The wire knows no reasons; the API beside it does, where there is one. @returns whether it is done */
+async function clearedBecause(transport, provider, reason) {
+	const call = {
+		method: "POST",
+		path: `/api/v1/leases/${encodeURIComponent(providerLabel(provider))}/clear`,
+		body: { reason }
+	};
+	const { status, text } = await transport.exchange(call);
+	if (status >= 200 && status <= 299) return true;
+	if (status === 404 || status === 405) return false;
+	throw refusal(status, text, transport.facts(call));
+}
+function pathOf({ owner, repo, baseRef }) {
+	return `/${[
+		owner,
+		repo,
+		baseRef
+	].map(encodeURIComponent).join("/")}`;
+}
 // src/client/transport.ts
 var import_undici = require_undici();
 /** What an answer may take beyond the time that the call itself asks the server to wait. */
@@ -174,16 +742,11 @@ var Transport = class {
 	#agent;
 	#options;
 	#prefix;
-	#headers;
 	constructor(options) {
-		const { url, socketPath, token } = options;
+		const { url, socketPath } = options;
 		this.#options = options;
 		this.address = socketPath ?? url.href.replace(/\/$/, "");
 		this.#prefix = url.pathname.replace(/\/$/, "");
-		this.#headers = {
-			accept: "application/json",
-			...token === void 0 ? {} : { authorization: `Bearer ${token}` }
-		};
 		this.#agent = new import_undici.Agent({
 			connect: {
 				timeout: CONNECT_TIMEOUT_MS,
@@ -196,11 +759,8 @@ var Transport = class {
 	}
 	/** @throws SignalboxError the server's own, or `unavailable`, `outcome_unknown`, `cancelled`, `internal` */
 	async call(call) {
-		const facts = {
-			address: this.address,
-			write: call.method !== "GET"
-		};
-		const { status, text } = await this.#exchange(call, facts);
+		const facts = this.facts(call);
+		const { status, text } = await this.exchange(call);
 		if (status < 200 || status > 299) throw refusal(status, text, facts);
 		const json = parseJson(text);
 		if (json === void 0) throw foreignAnswer(status, facts);
@@ -209,49 +769,72 @@ var Transport = class {
 		const at = parsed.error.issues[0];
 		throw new SignalboxError("internal", `${this.address}: answered in a shape this version does not know (${at?.path.join(".")}: ${at?.message}); use the same version on both sides`);
 	}
-	/** Ends idle and running connections. */
-	close() {
-		return this.#agent.destroy();
+	/** What messages about this call say. */
+	facts({ method }) {
+		return {
+			address: this.address,
+			write: method !== "GET"
+		};
 	}
-	async #exchange(call, facts) {
-		const { clock, random, url } = this.#options;
+	/**
+	* For answers in another form than the API's: whatever the server says, refusals included.
+	* @throws SignalboxError `unavailable`, `outcome_unknown`, `cancelled`, what the source of tokens throws
+	*/
+	async exchange(call) {
+		const { clock } = this.#options;
+		const facts = this.facts(call);
 		const { signal } = call;
 		if (signal?.aborted === true) throw cancelledCall(signal.reason, facts);
 		const limitMs = (call.waitMs ?? 0) + SLACK_MS;
 		const hangUp = new AbortController();
-		let failure;
-		const end = (because) => {
-			failure ??= because;
-			hangUp.abort(because);
-		};
+		const end = (because) => hangUp.abort(because);
 		const onAbort = () => end(cancelledCall(signal?.reason, facts));
 		signal?.addEventListener("abort", onAbort, { once: true });
 		const timer = clock.timer(limitMs, () => end(timeoutFailure(limitMs, facts)));
+		try {
+			const answer = await this.#send(call, hangUp.signal, false);
+			const renewable = typeof this.#options.token === "function";
+			return answer.status === 401 && renewable ? await this.#send(call, hangUp.signal, true) : answer;
+		} finally {
+			timer.cancel();
+			signal?.removeEventListener("abort", onAbort);
+		}
+	}
+	/** Ends idle and running connections. */
+	close() {
+		return this.#agent.destroy();
+	}
+	async #send(call, hangUp, renew) {
+		const { random, url } = this.#options;
+		const authorization = await authorizationOf(this.#options, renew, hangUp);
 		try {
 			const response = await this.#agent.request({
 				origin: url.origin,
 				path: this.#prefix + call.path,
 				method: call.method,
 				headers: {
-					...this.#headers,
+					accept: "application/json",
+					...authorization === void 0 ? {} : { authorization },
 					"x-request-id": random.id(),
 					...call.body === void 0 ? {} : { "content-type": "application/json" }
 				},
 				body: call.body === void 0 ? null : JSON.stringify(call.body),
-				signal: hangUp.signal
+				signal: hangUp
 			});
+			const retryAfterMs = secondsOf(response.headers["retry-after"]);
 			return {
 				status: response.statusCode,
-				text: await response.body.text()
+				text: await response.body.text(),
+				retryAfterMs
 			};
 		} catch (error) {
-			throw failure ?? transportFailure(error, facts);
-		} finally {
-			timer.cancel();
-			signal?.removeEventListener("abort", onAbort);
+			throw hangUp.aborted ? hangUp.reason : transportFailure(error, this.facts(call));
 		}
 	}
 };
+function secondsOf(header) {
+	return typeof header === "string" && /^\d{1,9}$/.test(header) ? Number(header) * 1e3 : void 0;
+}
 // src/client/turns.ts
 /**
 * `TurnsApi` at a distance: the routes under `/api/v1/turns`. A queue's name is one percent-encoded segment of the path,
@@ -376,18 +959,20 @@ function memberPath(queue, id) {
 * await client.close()
 */
 function createClient(options) {
-	const { url, socketPath, token, clock, random } = options;
+	const { url, socketPath, token, authorization, clock, random } = options;
 	if (url === void 0 && socketPath === void 0) throw new SignalboxError("invalid_argument", "url: missing; give the server’s URL or its socket");
-	if (token !== void 0 && !/^[\x21-\x7e]+$/.test(token)) throw new SignalboxError("invalid_argument", "SIGNALBOX_TOKEN: is empty or contains a space, a line break or another character that no token has", { details: { field: "token" } });
+	checkCredential(options);
 	const transport = new Transport({
 		url: parseUrl(url ?? "http://localhost"),
 		clock,
 		random,
 		...socketPath === void 0 ? {} : { socketPath },
-		...token === void 0 ? {} : { token }
+		...token === void 0 ? {} : { token },
+		...authorization === void 0 ? {} : { authorization }
 	});
 	return {
 		turns: turnsOver(transport),
+		leases: leasesOver(transport),
 		access: accessOver(transport),
 		address: transport.address,
 		close: () => transport.close()
@@ -423,12 +1008,14 @@ function describePortOwner({ signalbox, pid, program }) {
 }
 function askVersion(host, port) {
 	const { promise, resolve } = Promise.withResolvers();
-	const request = get({
+	const target = {
 		host: reachable(host),
 		port,
 		path: "/healthz",
+		headers: { accept: "application/json" },
 		timeout: PATIENCE_MS
-	}, (response) => {
+	};
+	const request = get(target, (response) => {
 		let text = "";
 		response.setEncoding("utf8");
 		response.on("data", (chunk) => {
@@ -585,24 +1172,54 @@ async function connectClient(options, facts) {
 	const taken = owner.pid === void 0 ? "" : ` (at ${address} answers ${describePortOwner(owner)})`;
 	throw new SignalboxError("unavailable", `no server is running${taken}; start one with 'signalbox serve' (in a clone: npm start), or set SIGNALBOX_URL`);
 }
-function open(where, server, { env, clock, random }) {
-	const token = given(env["SIGNALBOX_TOKEN"]);
+function open(where, server, facts) {
+	const { clock, random } = facts;
+	const credential = credentialOf(where, facts);
 	const client = createClient({
 		...where,
 		clock,
 		random,
-		...token === void 0 ? {} : { token }
+		...credential === void 0 ? {} : { token: credential.token }
 	});
-	const settings = [server, ...token === void 0 ? [] : [{
-		name: "token",
-		value: "********",
-		from: "SIGNALBOX_TOKEN"
-	}]];
+	const settings = [server, ...credential === void 0 ? [] : [credential.setting]];
 	return {
 		client,
 		describe: where.socketPath === void 0 ? server.value : `the server that owns ${server.value}`,
 		settings,
 		hello: async () => (await import("./hello.mjs")).hello(where, clock)
+	};
+}
+/**
+* A token of Signalbox, else an ID token of GitHub for the audience that is asked for; on the owner's socket the operating
+* system says who calls.
+*
+* @throws SignalboxError `unauthenticated` when an audience is named and the job may not have ID tokens
+*/
+function credentialOf({ socketPath }, { env, clock, random }) {
+	const token = given(env["SIGNALBOX_TOKEN"]);
+	if (token !== void 0) return {
+		token,
+		setting: {
+			name: "token",
+			value: "********",
+			from: "SIGNALBOX_TOKEN"
+		}
+	};
+	const audience = given(env["SIGNALBOX_OIDC_AUDIENCE"]);
+	if (audience === void 0 || socketPath !== void 0) return void 0;
+	const setting = {
+		name: "ID token of GitHub for",
+		value: audience,
+		from: "SIGNALBOX_OIDC_AUDIENCE"
+	};
+	return {
+		token: githubIdTokens({
+			env,
+			audience,
+			clock,
+			random
+		}),
+		setting
 	};
 }
 /** Where an input that is in force came from. */
@@ -645,4 +1262,4 @@ function tryConnect(path) {
 	socket.on("error", (error) => resolve(error.code ?? "unknown"));
 	return promise;
 }
-export { connect };
+export { connect, connectClient };

@@ -5,7 +5,7 @@ import { t as sleep } from "./clock.mjs";
 import { a as checkRange, i as checkListOptions, n as checkCommit, o as EngineTime, r as checkKey, t as holds } from "./expect.mjs";
 import { n as decimalKey, r as portableLimits } from "./store.mjs";
 import { createHash } from "node:crypto";
-// src/drivers/dynamodb/deadline.ts
+// src/drivers/shared/deadline.ts
 var Deadline = class {
 	#clock;
 	#controller = new AbortController();
@@ -38,20 +38,43 @@ var Deadline = class {
 		});
 	}
 };
-// src/drivers/dynamodb/errors.ts
-/**
-* A failure in our words: which code, what it means for this table, and what to do.
-*
-* Invariant: `throttled` and `unavailable` were not applied; a write of which that is not certain is `outcome_unknown`.
-*/
-/** All that a store ever asks of IAM, on the table alone. */
-const ACTIONS = [
-	"GetItem",
-	"Query",
-	"PutItem",
-	"DeleteItem",
-	"ConditionCheckItem"
-];
+// src/drivers/shared/gate.ts
+/** Lets at most so many through at once; the others wait in the order they came. */
+var Gate = class {
+	#free;
+	#waiting = [];
+	constructor(places) {
+		this.#free = places;
+	}
+	async enter() {
+		if (this.#free > 0) {
+			this.#free -= 1;
+			return;
+		}
+		await new Promise((resolve) => this.#waiting.push(resolve));
+	}
+	/** Hands the place to the next in line. */
+	leave() {
+		const next = this.#waiting.shift();
+		if (next === void 0) this.#free += 1;
+		else next();
+	}
+};
+// src/drivers/shared/aws-failure.ts
+/** Too many calls, in the words of any service. */
+const THROTTLED = /* @__PURE__ */ new Set([
+	"KmsThrottled",
+	"ProvisionedThroughputExceededException",
+	"ProvisionedThroughputExceeded",
+	"RequestLimitExceeded",
+	"RequestThrottled",
+	"RequestThrottledException",
+	"ThrottlingException",
+	"ThrottlingError",
+	"Throttling",
+	"TooManyRequestsException"
+]);
+/** Credentials that are not accepted. */
 const UNAUTHENTICATED = /* @__PURE__ */ new Set([
 	"AuthFailure",
 	"ExpiredToken",
@@ -67,6 +90,87 @@ const UNAUTHENTICATED = /* @__PURE__ */ new Set([
 	"SignatureDoesNotMatch",
 	"UnrecognizedClientException"
 ]);
+/** Refused because of the time of the signature. */
+const SKEWED = /* @__PURE__ */ new Set([
+	"RequestTimeTooSkewed",
+	"RequestExpired",
+	"RequestInTheFuture",
+	"InvalidSignatureException",
+	"SignatureDoesNotMatch"
+]);
+/** Errors that sockets have while they connect, and later as well. */
+const CONNECTING = /* @__PURE__ */ new Set([
+	"ETIMEDOUT",
+	"EHOSTUNREACH",
+	"EHOSTDOWN",
+	"ENETUNREACH",
+	"EPROTO"
+]);
+/** Errors of sockets that never were connected. */
+const UNCONNECTED = /* @__PURE__ */ new Set([
+	"ECONNREFUSED",
+	"ENOTFOUND",
+	"EAI_AGAIN",
+	"EAI_FAIL",
+	"EADDRNOTAVAIL",
+	"CERT_HAS_EXPIRED",
+	"DEPTH_ZERO_SELF_SIGNED_CERT",
+	"ERR_TLS_CERT_ALTNAME_INVALID",
+	"SELF_SIGNED_CERT_IN_CHAIN",
+	"UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+	"UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+]);
+/** @param special a service's own reading of an answer with a client error, before the common one */
+function awsFailure(thrown, exchange, special = () => void 0) {
+	const error = typeof thrown === "object" && thrown !== null ? thrown : {};
+	const status = error.$response?.statusCode ?? error.$metadata?.httpStatusCode;
+	const name = error.name ?? "Error";
+	return {
+		kind: kindOf(error, name, status, exchange, special),
+		name,
+		message: oneLine(messageOf(error, thrown)),
+		status,
+		error: thrown
+	};
+}
+function kindOf(error, name, status, exchange, special) {
+	if (!exchange.sent) return isUnconnected(error) ? "unreachable" : "unprepared";
+	if (status === void 0) return isUnconnected(error) ? "unreachable" : "lost";
+	const own = special(name);
+	if (own !== void 0) return own;
+	if (THROTTLED.has(name)) return "throttled";
+	if (status >= 500 || status < 400) return "lost";
+	if (SKEWED.has(name) && error.$metadata?.clockSkewCorrected === true) return "skewed";
+	return "refused";
+}
+function isUnconnected(error) {
+	if (typeof error.code === "string" && UNCONNECTED.has(error.code)) return true;
+	if (CONNECTING.has(error.code) && error.syscall === "connect") return true;
+	return error.name === "TimeoutError" && /not establish a connection/.test(error.message ?? "");
+}
+/** Trying every address of a host fails with an error that has no words of its own. */
+function messageOf(error, thrown) {
+	const first = error.errors?.[0];
+	if (first instanceof Error) return first.message;
+	return error.message ?? String(thrown);
+}
+function oneLine(text) {
+	return text.replaceAll(/\s+/g, " ").trim();
+}
+// src/drivers/dynamodb/errors.ts
+/**
+* A failure in our words: which code, what it means for this table, and what to do.
+*
+* Invariant: `throttled` and `unavailable` were not applied; a write of which that is not certain is `outcome_unknown`.
+*/
+/** All that a store ever asks of IAM, on the table alone. */
+const ACTIONS = [
+	"GetItem",
+	"Query",
+	"PutItem",
+	"DeleteItem",
+	"ConditionCheckItem"
+];
 function translate(failure, call) {
 	const [code, text] = meaning(failure, call);
 	return new SignalboxError(code, text, { cause: failure.error });
@@ -114,108 +218,25 @@ function place({ table, region, endpoint }) {
 	return `DynamoDB table '${table}'${region === void 0 ? "" : ` in ${region}`}${endpoint === void 0 ? "" : ` at ${endpoint}`}`;
 }
 // src/drivers/dynamodb/failure.ts
-const THROTTLED = /* @__PURE__ */ new Set([
-	"ProvisionedThroughputExceededException",
-	"ProvisionedThroughputExceeded",
-	"RequestLimitExceeded",
-	"ThrottlingException",
-	"ThrottlingError",
-	"Throttling",
-	"TooManyRequestsException"
-]);
-/** Refused because of the time of the signature. */
-const SKEWED = /* @__PURE__ */ new Set([
-	"RequestTimeTooSkewed",
-	"RequestExpired",
-	"RequestInTheFuture",
-	"InvalidSignatureException",
-	"SignatureDoesNotMatch"
-]);
-/** Errors that sockets have while they connect, and later as well. */
-const CONNECTING = /* @__PURE__ */ new Set([
-	"ETIMEDOUT",
-	"EHOSTUNREACH",
-	"EHOSTDOWN",
-	"ENETUNREACH",
-	"EPROTO"
-]);
-/** Errors of sockets that never were connected. */
-const UNCONNECTED = /* @__PURE__ */ new Set([
-	"ECONNREFUSED",
-	"ENOTFOUND",
-	"EAI_AGAIN",
-	"EAI_FAIL",
-	"EADDRNOTAVAIL",
-	"CERT_HAS_EXPIRED",
-	"DEPTH_ZERO_SELF_SIGNED_CERT",
-	"ERR_TLS_CERT_ALTNAME_INVALID",
-	"SELF_SIGNED_CERT_IN_CHAIN",
-	"UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-	"UNABLE_TO_VERIFY_LEAF_SIGNATURE"
-]);
+/**
+* What became of one request to DynamoDB.
+* Error names: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+*/
 function failureOf(thrown, exchange) {
-	const error = typeof thrown === "object" && thrown !== null ? thrown : {};
-	const status = error.$response?.statusCode ?? error.$metadata?.httpStatusCode;
-	const name = error.name ?? "Error";
+	const { CancellationReasons: reasons = [] } = thrown ?? {};
 	return {
-		kind: kindOf(error, name, status, exchange),
-		name,
-		message: oneLine(messageOf(error, thrown)),
-		status,
-		error: thrown,
-		reasons: error.CancellationReasons ?? []
+		...awsFailure(thrown, exchange, (name) => {
+			if (isThrottled(reasons)) return "throttled";
+			return name === "TransactionInProgressException" ? "lost" : void 0;
+		}),
+		reasons
 	};
 }
-function kindOf(error, name, status, exchange) {
-	if (!exchange.sent) return isUnconnected(error) ? "unreachable" : "unprepared";
-	if (status === void 0) return isUnconnected(error) ? "unreachable" : "lost";
-	if (THROTTLED.has(name) || isThrottledTransaction(error)) return "throttled";
-	if (name === "TransactionInProgressException") return "lost";
-	if (status >= 500 || status < 400) return "lost";
-	if (SKEWED.has(name) && error.$metadata?.clockSkewCorrected === true) return "skewed";
-	return "refused";
-}
 /** Throttling alone is the reason: a condition that failed, or a conflict, says more. */
-function isThrottledTransaction({ CancellationReasons = [] }) {
-	const codes = CancellationReasons.map(({ Code }) => Code ?? "None").filter((code) => code !== "None");
+function isThrottled(reasons) {
+	const codes = reasons.map(({ Code }) => Code ?? "None").filter((code) => code !== "None");
 	return codes.length > 0 && codes.every((code) => THROTTLED.has(code));
 }
-function isUnconnected(error) {
-	if (typeof error.code === "string" && UNCONNECTED.has(error.code)) return true;
-	if (CONNECTING.has(error.code) && error.syscall === "connect") return true;
-	return error.name === "TimeoutError" && /not establish a connection/.test(error.message ?? "");
-}
-/** Trying every address of a host fails with an error that has no words of its own. */
-function messageOf(error, thrown) {
-	const first = error.errors?.[0];
-	if (first instanceof Error) return first.message;
-	return error.message ?? String(thrown);
-}
-function oneLine(text) {
-	return text.replaceAll(/\s+/g, " ").trim();
-}
-// src/drivers/dynamodb/gate.ts
-/** Lets at most so many through at once; the others wait in the order they came. */
-var Gate = class {
-	#free;
-	#waiting = [];
-	constructor(places) {
-		this.#free = places;
-	}
-	async enter() {
-		if (this.#free > 0) {
-			this.#free -= 1;
-			return;
-		}
-		await new Promise((resolve) => this.#waiting.push(resolve));
-	}
-	/** Hands the place to the next in line. */
-	leave() {
-		const next = this.#waiting.shift();
-		if (next === void 0) this.#free += 1;
-		else next();
-	}
-};
 /** For region and credentials, which the SDK may have to fetch. */
 const PREPARATION_MS = 3e4;
 const READ_BACKOFF = {

@@ -22,7 +22,7 @@ const errorCodes = {
 		exit: 77,
 		retryable: false,
 		meaning: "No valid credential came with the call.",
-		remedy: "Set SIGNALBOX_TOKEN to a valid token."
+		remedy: "Set SIGNALBOX_TOKEN to a valid token: one of Signalbox, or one that an OIDC issuer has just signed for this server."
 	},
 	permission_denied: {
 		http: 403,
@@ -30,7 +30,7 @@ const errorCodes = {
 		exit: 77,
 		retryable: false,
 		meaning: "The credential is valid but may not do this.",
-		remedy: "Use a token whose role and scope allow the call, or correct the file or cloud permissions that the message names."
+		remedy: "Use a token whose role and scope allow the call (for OIDC tokens a rule of auth.oidc decides that), or correct the file or cloud permissions that the message names."
 	},
 	not_found: {
 		http: 404,
@@ -64,13 +64,21 @@ const errorCodes = {
 		meaning: "The member no longer holds its place: its hold TTL passed without a beat, or an operator evicted it.",
 		remedy: "Stop the work that the turn protected and join again. If it recurs, raise --ttl or look for a suspended machine."
 	},
+	lease_lost: {
+		http: 410,
+		grpc: 10,
+		exit: 75,
+		retryable: false,
+		meaning: "The merge group no longer holds its lease: it was not renewed in time, or an operator cleared it.",
+		remedy: "Stop the work that the lease protected and ask again. If it recurs, raise --lease or look for a suspended machine."
+	},
 	wait_timeout: {
 		http: 408,
 		grpc: 4,
 		exit: 124,
 		retryable: true,
-		meaning: "The turn did not come within the time the caller was ready to wait.",
-		remedy: "Raise --wait-timeout, or look at who holds the queue."
+		meaning: "The turn or lease did not come within the time the caller was ready to wait.",
+		remedy: "Raise --wait-timeout, or look at who holds the queue or lease."
 	},
 	cancelled: {
 		http: 499,

@@ -1,4 +1,5 @@
-import { a as timeoutFailure, o as transportFailure, r as parseJson, s as require_undici } from "./failure.mjs";
+import { t as require_undici } from "./undici.mjs";
+import { i as parseJson, o as timeoutFailure, s as transportFailure } from "./failure.mjs";
 import { t as SignalboxError } from "./error.mjs";
 // src/version.ts
 var import_undici = require_undici();
@@ -29,6 +30,7 @@ async function hello({ url = "http://localhost", socketPath }, clock) {
 			origin,
 			path,
 			method: "GET",
+			headers: { accept: "application/json" },
 			signal: hangUp.signal
 		});
 		const { name, version: version$1 } = parseJson(await response.body.text()) ?? {};

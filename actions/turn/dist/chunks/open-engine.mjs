@@ -787,6 +787,53 @@ function within(clock, ms, promise) {
 		promise.then(resolve, reject).finally(() => timer.cancel());
 	});
 }
+// src/ports/elsewhere.ts
+/** How long after a look the next one begins. */
+const LOOK_AGAIN_MS$1 = 2e3;
+/** Reads of one look that are under way at the same time. */
+const AT_ONCE = 32;
+var Elsewhere = class {
+	#options;
+	#known = /* @__PURE__ */ new Map();
+	#timer;
+	/** Counts starts and stops, so that a look that was under way then changes nothing. */
+	#round = 0;
+	constructor(options) {
+		this.#options = options;
+	}
+	start() {
+		this.#known = /* @__PURE__ */ new Map();
+		this.#lookLater(++this.#round);
+	}
+	stop() {
+		this.#round++;
+		this.#timer?.cancel();
+	}
+	#lookLater(round) {
+		const look = async () => {
+			const found = await this.#look().catch(() => this.#known);
+			if (round !== this.#round) return;
+			for (const [name, version] of found) if (this.#known.get(name) !== version) this.#options.changed(name);
+			this.#known = found;
+			this.#lookLater(round);
+		};
+		this.#timer = this.#options.clock.timer(LOOK_AGAIN_MS$1, () => void look(), { unref: true });
+	}
+	async #look() {
+		const { store, records } = this.#options;
+		const versions = /* @__PURE__ */ new Map();
+		const all = [...await records()];
+		for (let first = 0; first < all.length; first += AT_ONCE) {
+			const some = all.slice(first, first + AT_ONCE);
+			const found = await Promise.all(some.map(([, key]) => store.get(key)));
+			some.forEach(([name], index) => {
+				const record = found[index];
+				if (record !== void 0) versions.set(name, record.version);
+			});
+		}
+		return versions;
+	}
+};
 // src/ports/audit.ts
 /** Entries are kept this long. */
 const AUDIT_KEPT_MS = 7776e6;
@@ -3119,12 +3166,23 @@ var StoreTurns = class {
 	#actors = /* @__PURE__ */ new Map();
 	#registered = /* @__PURE__ */ new Set();
 	#listeners = /* @__PURE__ */ new Set();
+	#elsewhere;
 	/** Labels of holders last shown; a member's labels never change. */
 	#labels = /* @__PURE__ */ new Map();
 	#sweep;
 	#closed = false;
 	constructor(options) {
 		this.#options = options;
+		if (options.shared === true) {
+			const { clock, store } = options;
+			const changed = (queue) => this.#changed(queue);
+			this.#elsewhere = new Elsewhere({
+				clock,
+				store,
+				records: () => this.#controls(),
+				changed
+			});
+		}
 		this.#sweepLater();
 	}
 	async start() {
@@ -3136,11 +3194,16 @@ var StoreTurns = class {
 	}
 	onChange(listener) {
 		this.#listeners.add(listener);
-		return () => this.#listeners.delete(listener);
+		if (this.#listeners.size === 1) this.#elsewhere?.start();
+		return () => {
+			this.#listeners.delete(listener);
+			if (this.#listeners.size === 0) this.#elsewhere?.stop();
+		};
 	}
 	async close() {
 		this.#closed = true;
 		this.#sweep?.cancel();
+		this.#elsewhere?.stop();
 		for (const actor of this.#actors.values()) actor.close();
 		this.#actors.clear();
 	}
@@ -3288,9 +3351,7 @@ var StoreTurns = class {
 		let actor = this.#actors.get(queue);
 		if (actor === void 0) {
 			const { store, clock, random, serverless = false, onEvent = () => {} } = this.#options;
-			const changed = (name) => {
-				for (const listener of this.#listeners) listener(name);
-			};
+			const changed = (name) => this.#changed(name);
 			actor = new QueueActor(queue, {
 				store,
 				clock,
@@ -3302,6 +3363,12 @@ var StoreTurns = class {
 			this.#actors.set(queue, actor);
 		}
 		return actor;
+	}
+	#changed(queue) {
+		for (const listener of this.#listeners) listener(queue);
+	}
+	async #controls() {
+		return new Map((await this.#names()).map((queue) => [queue, controlKey(queue)]));
 	}
 	async #control(queue) {
 		return (await this.#options.store.get(controlKey(queue)))?.value;

@@ -1,4 +1,4 @@
-import { C as formatDuration } from "./signals.mjs";
+import { S as formatDuration } from "./id.mjs";
 import { hostname, userInfo } from "node:os";
 // src/turns/cli/labels.ts
 /** Who takes a turn, for the eyes of others: never used in a decision. */
@@ -48,7 +48,7 @@ function user(env) {
 		return env["USER"];
 	}
 }
-// src/turns/cli/text.ts
+// src/cli/text.ts
 /** What is shown to people: short, and with nothing in it that a terminal would obey. */
 /** Text from elsewhere without control characters and invisible ones. */
 function printable(text) {
@@ -82,11 +82,10 @@ function waitingLine(view, agoMs) {
 function wholeSeconds(ms) {
 	return Math.max(1e3, Math.floor(ms / 1e3) * 1e3);
 }
-// src/turns/cli/reporter.ts
+// src/cli/lines.ts
 const REPEAT_MS = 3e4;
-const URGENT_REPEAT_MS = 1e4;
 const REFRESH_MS = 1e3;
-var Reporter = class {
+var Lines = class {
 	#options;
 	#rewrites;
 	#waiting;
@@ -102,47 +101,145 @@ var Reporter = class {
 		this.#rewrites = options.mode === "lines" && options.stderr.isTTY === true;
 		options.stderr.on?.("error", () => void 0);
 	}
+	/** Until `settle`, or something else is waited for. */
+	waiting(what) {
+		this.#waiting = {
+			what,
+			at: this.#options.clock.monotonic()
+		};
+		this.#tellWaiting();
+	}
+	/** Nothing is being waited for any more. */
+	settle() {
+		this.#refresh?.cancel();
+		this.#waiting = void 0;
+	}
+	/** Something worth a line of its own. */
+	note(text, facts) {
+		const { subject, mode } = this.#options;
+		if (mode === "quiet") return;
+		const line = mode === "json" ? JSON.stringify({
+			[subject.key]: subject.name,
+			...facts
+		}) : printable(`${subject.name}: ${text}`);
+		this.#print(line, false);
+	}
+	/** How it ended, for programs; people see the command's own output. */
+	result(facts) {
+		if (this.#options.mode === "json") this.note("", facts);
+	}
+	/** Said when it is new, and now and then while it stays so. */
+	repeated(key, text, facts, everyMs = REPEAT_MS) {
+		const now = this.#options.clock.monotonic();
+		if (key === this.#said.key && now - this.#said.at < everyMs) return;
+		this.#said = {
+			key,
+			at: now
+		};
+		this.note(text, facts);
+	}
+	/** A failure that does not end the run: said whatever the mode. */
+	warn(error, consequence) {
+		const text = `${this.withoutName(error.message)}; ${consequence}`;
+		const { subject, mode } = this.#options;
+		if (mode === "quiet") this.#print(printable(`${subject.name}: ${text}`), false);
+		else this.note(text, {
+			event: "warning",
+			code: error.code,
+			message: text
+		});
+	}
+	/** Lines begin with the name already. */
+	withoutName(message) {
+		const prefix = `${this.#options.subject.name}: `;
+		return message.startsWith(prefix) ? message.slice(prefix.length) : message;
+	}
+	/** Leaves the terminal as a new line. */
+	close() {
+		this.settle();
+		if (this.#lineIsOpen) this.#options.stderr.write("\n");
+		this.#lineIsOpen = false;
+	}
+	#tellWaiting() {
+		if (this.#waiting === void 0) return;
+		const { clock, subject } = this.#options;
+		const { what, at } = this.#waiting;
+		const line = what.line(clock.monotonic() - at);
+		if (!this.#rewrites) {
+			this.repeated(what.key, line, what.facts);
+			return;
+		}
+		this.#print(`${subject.name}: ${line}`, true);
+		this.#refresh?.cancel();
+		this.#refresh = clock.timer(REFRESH_MS, () => this.#tellWaiting());
+	}
+	/** @param open the next print may overwrite it */
+	#print(line, open) {
+		const { stderr } = this.#options;
+		if (!this.#rewrites) {
+			stderr.write(`${line}\n`);
+			return;
+		}
+		const { columns = 0 } = stderr;
+		const shown = open ? line.slice(0, (columns > 0 ? columns : 80) - 1) : line;
+		stderr.write(`${this.#lineIsOpen ? "\r\x1B[K" : ""}${shown}${open ? "" : "\n"}`);
+		this.#lineIsOpen = open;
+	}
+};
+// src/turns/cli/reporter.ts
+const URGENT_REPEAT_MS = 1e4;
+var Reporter = class {
+	lines;
+	constructor({ queue, mode, stderr, clock }) {
+		this.lines = new Lines({
+			subject: {
+				key: "queue",
+				name: queue
+			},
+			mode,
+			stderr,
+			clock
+		});
+	}
 	progress(event) {
+		const { lines } = this;
 		switch (event.type) {
 			case "waiting":
-				this.#waiting = {
-					view: event.view,
-					at: this.#options.clock.monotonic()
-				};
-				this.#tellWaiting();
+				this.#waiting(event.view);
 				break;
 			case "unreachable":
-				this.#stopRefreshing();
-				this.#repeated("unreachable", `${event.error.message}; still trying for ${formatDuration(event.forMs)}`, {
+				lines.settle();
+				lines.repeated("unreachable", `${event.error.message}; still trying for ${formatDuration(event.forMs)}`, {
 					event: "unreachable",
 					message: event.error.message,
 					forMs: Math.round(event.forMs)
 				});
 				break;
 			case "reachable":
-				this.#repeated("reachable", "reachable again", { event: "reachable" });
+				lines.repeated("reachable", "reachable again", { event: "reachable" });
 				break;
 			case "beat_failed": {
 				const left = `the turn is safe for another ${formatDuration(event.leftMs)}`;
-				this.#repeated("beat_failed", `${event.error.message}; ${left}`, {
+				const facts = {
 					event: "beat_failed",
 					message: event.error.message,
 					leftMs: Math.round(event.leftMs)
-				});
+				};
+				lines.repeated("beat_failed", `${event.error.message}; ${left}`, facts, URGENT_REPEAT_MS);
 				break;
 			}
 			case "beat_restored":
-				this.#repeated("beat_restored", "reachable again, the turn is kept", { event: "beat_restored" });
+				lines.repeated("beat_restored", "reachable again, the turn is kept", { event: "beat_restored" });
 				break;
-			case "leave_failed": this.#repeated("leave_failed", `could not tell the server: ${event.error.message}; the place lapses by itself`, {
+			case "leave_failed": lines.repeated("leave_failed", `could not tell the server: ${event.error.message}; the place lapses by itself`, {
 				event: "leave_failed",
 				message: event.error.message
 			});
 		}
 	}
 	granted({ id, ticket, fence, waitedMs, positionAtJoin }) {
-		this.#stopRefreshing();
-		this.note(`your turn (fence ${fence}, waited ${formatDuration(waitedMs)})`, {
+		this.lines.settle();
+		this.lines.note(`your turn (fence ${fence}, waited ${formatDuration(waitedMs)})`, {
 			event: "granted",
 			id,
 			ticket,
@@ -151,88 +248,30 @@ var Reporter = class {
 			positionAtJoin
 		});
 	}
-	/** Something worth a line of its own. */
 	note(text, facts) {
-		const { queue, mode } = this.#options;
-		if (mode === "quiet") return;
-		this.#print(mode === "json" ? JSON.stringify({
-			queue,
-			...facts
-		}) : printable(`${queue}: ${text}`), false);
+		this.lines.note(text, facts);
 	}
-	/** How it ended, for programs; people see the command's own output. */
-	result(facts) {
-		if (this.#options.mode === "json") this.note("", facts);
-	}
-	/** A failure that does not end the run: said whatever the mode. */
 	warn(error, consequence) {
-		const { queue, mode } = this.#options;
-		const prefix = `${queue}: `;
-		const text = `${error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message}; ${consequence}`;
-		if (mode === "quiet") this.#print(printable(prefix + text), false);
-		else this.note(text, {
-			event: "warning",
-			code: error.code,
-			message: text
-		});
+		this.lines.warn(error, consequence);
 	}
-	/** Leaves the terminal as a new line. */
 	close() {
-		this.#stopRefreshing();
-		if (this.#lineIsOpen) this.#write("\n");
-		this.#lineIsOpen = false;
+		this.lines.close();
 	}
-	#tellWaiting() {
-		if (this.#waiting === void 0) return;
-		const { clock, queue } = this.#options;
-		const { view, at } = this.#waiting;
-		const line = waitingLine(view, clock.monotonic() - at);
-		if (this.#rewrites) {
-			this.#print(`${queue}: ${line}`, true);
-			this.#refresh?.cancel();
-			this.#refresh = clock.timer(REFRESH_MS, () => this.#tellWaiting());
-			return;
-		}
+	#waiting(view) {
 		const { id, ticket, position, positionExact, holders, estimatedWaitMs } = view;
-		const key = `waiting ${position} ${holders.map((holder) => holder.id).join(" ")}`;
-		this.#repeated(key, line, {
-			event: "waiting",
-			id,
-			ticket,
-			position,
-			positionExact,
-			holders,
-			estimatedWaitMs
+		this.lines.waiting({
+			key: `waiting ${position} ${holders.map((holder) => holder.id).join(" ")}`,
+			line: (agoMs) => waitingLine(view, agoMs),
+			facts: {
+				event: "waiting",
+				id,
+				ticket,
+				position,
+				positionExact,
+				holders,
+				estimatedWaitMs
+			}
 		});
-	}
-	/** Said when it is new, and now and then while it stays so. */
-	#repeated(key, text, facts) {
-		const now = this.#options.clock.monotonic();
-		const everyMs = key === "beat_failed" ? URGENT_REPEAT_MS : REPEAT_MS;
-		if (key === this.#said.key && now - this.#said.at < everyMs) return;
-		this.#said = {
-			key,
-			at: now
-		};
-		this.note(text, facts);
-	}
-	#stopRefreshing() {
-		this.#refresh?.cancel();
-		this.#waiting = void 0;
-	}
-	/** @param open the next print may overwrite it */
-	#print(line, open) {
-		if (!this.#rewrites) {
-			this.#write(`${line}\n`);
-			return;
-		}
-		const { columns = 0 } = this.#options.stderr;
-		const shown = open ? line.slice(0, (columns > 0 ? columns : 80) - 1) : line;
-		this.#write(`${this.#lineIsOpen ? "\r\x1B[K" : ""}${shown}${open ? "" : "\n"}`);
-		this.#lineIsOpen = open;
-	}
-	#write(text) {
-		this.#options.stderr.write(text);
 	}
 };
 export { waitingLine as n, defaultLabels as r, Reporter as t };

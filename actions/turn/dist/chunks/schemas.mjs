@@ -552,6 +552,8 @@ function constantCatch(value) {
 }
 // node_modules/zod/v4/core/core.js
 var _a$1;
+/** A special constant with type `never` */
+const NEVER = /*@__PURE__*/ Object.freeze({ status: "aborted" });
 const _zodDesc = {
 	value: void 0,
 	enumerable: false
@@ -5540,4 +5542,4 @@ function json(params) {
 	});
 	return jsonSchema;
 }
-export { array as a, number as c, strictObject as d, string as f, _isoDateTime as g, _isoDate as h, _enum as i, object as l, _coercedNumber as m, ZodISODateTime as n, boolean as o, union as p, ZodNumber as r, json as s, ZodISODate as t, record as u };
+export { _isoDate as _, array as a, json as c, record as d, strictObject as f, _coercedNumber as g, unknown as h, _enum as i, number as l, union as m, ZodISODateTime as n, boolean as o, string as p, ZodNumber as r, int as s, ZodISODate as t, object as u, _isoDateTime as v, NEVER as y };
