@@ -17,7 +17,10 @@ export interface LeaseServerOptions extends NonNullable<Parameters<typeof startS
   readonly providers: readonly Partial<typeof patient & { max_lease_seconds: number }>[]
 }
 
-export async function startLeaseServer({ providers, ...options }: LeaseServerOptions): Promise<ServerProcess> {
+export async function startLeaseServer({
+  providers,
+  ...options
+}: LeaseServerOptions): Promise<ServerProcess> {
   const repositories = JSON.stringify(providers.map((provider) => ({ ...patient, ...provider })))
   const env = { ...options.env, SIGNALBOX_REPOSITORIES: repositories }
   if (options.via === undefined) return startServer({ ...options, env })
