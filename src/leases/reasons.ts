@@ -74,7 +74,12 @@ export function reasonForAll(seen: Seen, now: number, config: ProviderConfig): R
       at: holder.expiresAt,
     }
   }
-  return { text: `${name} succeeded; those below it are being told, then the next batch begins` }
+  const left = countOf(seen, (entry) => isBelow(entry, holder))
+  const then =
+    left === 0
+      ? 'the next request begins a new batch'
+      : `${count(left, 'request')} below it still to be told, then a new batch begins`
+  return { text: `${name} succeeded; ${then}` }
 }
 
 function ofHolder({ entries }: Seen, holder: Holder): Reason {
