@@ -73,6 +73,7 @@ const MAX_ATTEMPTS = 40
 const RETRY = { baseMs: 5, maxMs: 500 }
 /** The wall clock may differ from the monotonic one by this much from one call to the next, before it counts as set. */
 const JUMP_MS = 2_000
+const FORGIVE_TTLS = 4
 
 export class ProviderActor {
   readonly name: ProviderName
@@ -86,6 +87,8 @@ export class ProviderActor {
   /** Both clocks at the last call. */
   #clocks: { readonly wall: number; readonly mono: number } | undefined
   #kept: Moment['kept']
+  /** Monotonic ms of the last jump for which everybody's silence was forgiven. */
+  #forgivenAt = Number.NEGATIVE_INFINITY
   /** Store times of the first and the last call that failed since one succeeded. */
   #outage: { readonly from: number; readonly to: number } | undefined
   /** A commit of the present batch may have been applied. */
@@ -299,9 +302,17 @@ export class ProviderActor {
     if (Math.abs(jumpMs) < JUMP_MS) return
     const holder = this.#records.known?.header.holder
     const before = this.#kept?.fence === holder?.fence ? this.#kept?.until : undefined
-    if (jumpMs > 0) this.#heardSince = wall
+    if (jumpMs > 0) this.#forgive(wall, mono, jumpMs)
     if (holder === undefined || (jumpMs < 0 && before === undefined)) this.#kept = undefined
-    else this.#kept = { fence: holder.fence, until: (before ?? holder.expiresAt) + jumpMs }
+    else this.#kept = { fence: holder.fence, until: Math.max(before ?? 0, holder.expiresAt) + jumpMs }
+  }
+
+  /** A clock that flaps must not keep the dead alive: only one jump in a while forgives silence, others move it by their length. */
+  #forgive(wall: number, mono: number, jumpMs: number): void {
+    if (mono - this.#forgivenAt > FORGIVE_TTLS * this.#config.ttlMs) {
+      this.#forgivenAt = mono
+      this.#heardSince = wall
+    } else this.#heardSince = Math.min(wall, this.#heardSince + jumpMs)
   }
 }
 

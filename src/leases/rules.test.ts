@@ -17,6 +17,19 @@ describe('a lease', () => {
     expect(await acquire('c', 3)).toBe('acquired 1')
   })
 
+  it('that becomes shorter leaves a holder what it was promised before', async () => {
+    const { acquire, clock } = await renewed()
+    await clock.advance(100_000)
+    await acquire('a', 1)
+    expect(await acquire('x', 2, { leaseMs: 40_000 })).toBe('acquired 1')
+    for (let i = 0; i < 19; i++) {
+      await clock.advance(10_000)
+      expect(await acquire('a', 1)).toBe('pending')
+    }
+    await clock.advance(10_000)
+    expect(await acquire('a', 1)).toBe('acquired 2')
+  })
+
   it('ends after max_lease_seconds; its holder is then like anybody else', async () => {
     const { acquire, release, clock } = await held({ ttlMs: 7_200_000 })
     await clock.advance(3_600_000 - 1)
@@ -56,7 +69,34 @@ async function renewing(): Promise<World & Seat> {
   return { ...made, ...seat }
 }
 
+/** a(1) waits, x(2) holds and renews. */
+async function renewed(): Promise<World & Seat> {
+  const made = world({ expectedCount: 2, ttlMs: 30_000 })
+  const seat = made.open()
+  expect(await seat.acquire('a', 1)).toBe('pending')
+  expect(await seat.acquire('x', 2, { leaseMs: 300_000 })).toBe('acquired 1')
+  return { ...made, ...seat }
+}
+
+/** a(1) waits for the window; dead(2) was heard once. */
+async function waiting(): Promise<World & Seat> {
+  const made = world({ expectedCount: 9, ttlMs: 30_000, stabilizeMs: 20_000 })
+  const seat = made.open()
+  expect(await seat.acquire('dead', 2)).toBe('pending')
+  expect(await seat.acquire('a', 1)).toBe('pending')
+  return { ...made, ...seat }
+}
+
 describe('completed', () => {
+  it('is not said to an equal whose priority falls while the other one holds', async () => {
+    const { acquire, release } = await held()
+    expect(await acquire('b', 3)).toBe('pending')
+    expect(await acquire('b', 2)).toBe('pending')
+    expect(await release('c', 3)).toBe('completed')
+    expect(await acquire('a', 1)).toBe('completed')
+    expect(await acquire('b', 2)).toBe('pending')
+  })
+
   it('is said to a strictly lower priority only', async () => {
     const { acquire, release } = await held()
     await acquire('a', 3)
@@ -149,20 +189,53 @@ describe('a release', () => {
 })
 
 describe('a clock', () => {
-  it('that is set forward leaves a holder what was left of its lease, and back again', async () => {
-    const { acquire, clock } = await held({ ttlMs: 7_200_000 })
+  it('that is set forward leaves a holder what was left of its lease, also across a restart', async () => {
+    const { acquire, clock, open } = await held({ ttlMs: 7_200_000 })
     await clock.advance(600_000)
     await acquire('b', 2)
     clock.jump(86_400_000)
     expect(await acquire('b', 2)).toBe('pending')
-    await clock.advance(1_000_000)
-    clock.jump(-86_400_000)
-    expect(await acquire('b', 2)).toBe('pending')
-    clock.jump(86_400_000)
-    await clock.advance(3_000_000 - 1_000_000 - 1)
-    expect(await acquire('b', 2)).toBe('pending')
+    const after = open()
+    await clock.advance(3_000_000 - 1)
+    expect(await after.acquire('b', 2)).toBe('pending')
     await clock.advance(1)
+    expect(await after.acquire('b', 2)).toBe('acquired 2')
+  })
+
+  it('that is set forward, and back, and forward locks nobody out for longer than a lease', async () => {
+    const { acquire, clock } = await held({ ttlMs: 7_200_000 })
+    for (const ms of [86_400_000, -86_400_000, 86_400_000]) {
+      await clock.advance(1_000)
+      clock.jump(ms)
+      expect(await acquire('b', 2)).toBe('pending')
+    }
+    await clock.advance(3_600_000)
     expect(await acquire('b', 2)).toBe('acquired 2')
+  })
+
+  it('that is set forward twice ends no lease that was renewed in between', async () => {
+    const { acquire, clock } = await renewed()
+    clock.jump(3_000)
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(10_000)
+      await acquire('a', 1)
+      if (i % 10 === 9) expect(await acquire('x', 2, { leaseMs: 300_000 })).toBe('acquired 1')
+    }
+    clock.jump(3_600_000)
+    for (let i = 0; i < 24; i++) {
+      await clock.advance(10_000)
+      expect(await acquire('a', 1)).toBe('pending')
+    }
+  })
+
+  it('that flaps does not keep the silent alive', async () => {
+    const { acquire, clock } = await waiting()
+    for (let i = 0; i < 60; i++) {
+      await clock.advance(10_000)
+      clock.jump(i % 2 === 0 ? 2_500 : -2_500)
+      if ((await acquire('a', 1)) === 'acquired 1') return
+    }
+    expect.unreachable('the dead one of higher priority was not forgotten')
   })
 
   it('that is set forward does not end a lease between two renewals', async () => {

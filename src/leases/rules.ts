@@ -214,9 +214,10 @@ function update(scene: Scene, known: Entry, request: AcquireRequest): void {
   if (changed) draft.header = { ...draft.header, updatedAt: now, stableSince: now }
 }
 
-/** During a drain, a priority that falls tells nothing: the base has moved, not the commits. */
+/** A priority that falls while the lease is held, or the batch drains, tells nothing: the base has moved, not the commits. */
 function sparedIfRaised({ header: { holder } }: Draft, entry: Entry, before: number): Entry {
-  if (holder?.completed === undefined || before < holder.priority || entry.priority >= before) return entry
+  if (holder === undefined || entry.sha === holder.sha) return entry
+  if (before < holder.priority || entry.priority >= before) return entry
   return { ...entry, spared: holder.fence }
 }
 
@@ -263,19 +264,29 @@ function keepHolding(scene: Scene, holder: Holder, request: AcquireRequest): Ans
   const { draft, moment, config } = scene
   let kept = holder
   if (request.priority < holder.priority) kept = { ...kept, priority: request.priority }
-  if (request.leaseMs !== undefined) {
-    const leaseMs = Math.min(request.leaseMs, config.maxLeaseMs)
-    kept = { ...kept, leaseMs, renews: true, expiresAt: moment.now + leaseMs }
+  if (request.leaseMs === undefined) {
+    if (kept !== holder) draft.header = { ...draft.header, holder: kept }
+    return holding(scene, kept, request)
   }
-  if (kept !== holder) draft.header = { ...draft.header, holder: kept }
-  return holding(scene, kept, request)
+  const { now } = moment
+  const leaseMs = Math.min(request.leaseMs, config.maxLeaseMs)
+  // One that renews and gets less than before may not hear of it: it keeps what it was promised.
+  const expiresAt = Math.max(now + leaseMs, holder.renews ? holder.expiresAt : 0)
+  kept = { ...kept, leaseMs: expiresAt - now, renews: true, expiresAt }
+  draft.header = { ...draft.header, holder: kept }
+  return holding(scene, kept, request, leaseMs)
 }
 
-function holding({ draft }: Scene, holder: Holder, request: AcquireRequest): Answer {
+function holding(
+  { draft }: Scene,
+  holder: Holder,
+  request: AcquireRequest,
+  leaseMs = holder.leaseMs,
+): Answer {
   return echo(request, 'acquired', {
     fence: holder.fence,
     expiresAt: holder.expiresAt,
-    leaseMs: holder.leaseMs,
+    leaseMs,
     stacked: stackOf(draft.entries.values(), holder),
   })
 }

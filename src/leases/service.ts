@@ -108,7 +108,8 @@ class StoreLeases implements LeasesService {
   }
 
   async has(provider: ProviderName, verb: 'acquire' | 'other'): Promise<boolean> {
-    return (await this.#actor(provider, verb === 'acquire')) !== undefined
+    if (verb === 'acquire' && this.#options.anyProvider !== undefined) return true
+    return (await this.#actor(provider, false)) !== undefined
   }
 
   async acquire(provider: ProviderName, request: AcquireRequest): Promise<LeaseAnswer | Refusal> {

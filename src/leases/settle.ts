@@ -76,10 +76,9 @@ export function endBatch({ draft }: Scene): void {
 
 /** When the holder is taken for dead. A renewal that nobody could have heard is not missed. */
 function deadline(holder: Holder, moment: Moment, { ttlMs }: ProviderConfig): number {
-  const { heardSince, slackMs, kept } = moment
-  const left = kept?.fence === holder.fence ? kept.until : 0
+  const { heardSince, slackMs } = moment
   const missed = holder.renews ? heardSince + ttlMs : 0
-  return Math.max(holder.expiresAt, missed, left) + slackMs
+  return Math.max(holder.expiresAt, missed) + slackMs
 }
 
 /** The holder is gone without success: the next highest may try, newcomers may not. */
@@ -96,16 +95,17 @@ export function dropHolder(scene: Scene, holder: Holder, expired: boolean): void
   endEmptyFailover(scene)
 }
 
-function correctStamps({ draft, moment: { now }, config }: Scene): void {
+function correctStamps({ draft, moment: { now, kept }, config }: Scene): void {
   const { header } = draft
   if (header.stableSince > now) draft.header = { ...draft.header, stableSince: now }
   if (header.coolUntil !== undefined && header.coolUntil > now + config.coolDownMs) {
     draft.header = { ...draft.header, coolUntil: now + config.coolDownMs }
   }
   const { holder } = header
-  if (holder !== undefined && holder.expiresAt > now + holder.leaseMs) {
-    draft.header = { ...draft.header, holder: { ...holder, expiresAt: now + holder.leaseMs } }
-  }
+  if (holder === undefined) return
+  const until = kept?.fence === holder.fence ? Math.max(kept.until, holder.expiresAt) : holder.expiresAt
+  const expiresAt = Math.min(until, now + holder.leaseMs)
+  if (expiresAt !== holder.expiresAt) draft.header = { ...draft.header, holder: { ...holder, expiresAt } }
 }
 
 function expireHolder(scene: Scene): void {

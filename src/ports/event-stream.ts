@@ -21,6 +21,8 @@ export interface StreamReply {
     end(): unknown
     destroy(): unknown
     readonly writableNeedDrain: boolean
+    /** The client has hung up. */
+    readonly closed: boolean
     on(event: 'drain', listener: () => void): unknown
     once(event: 'close' | 'error', listener: () => void): unknown
   }
@@ -50,6 +52,8 @@ export function streamSnapshots(reply: StreamReply, options: StreamOptions): voi
   const { clock, onChange, snapshot, ages = false } = options
   reply.hijack()
   const { raw } = reply
+  // It hung up while the answer was being prepared; nobody would say so again.
+  if (raw.closed) return
   raw.writeHead(200, {
     ...(reply.getHeaders() as Record<string, string>),
     'content-type': 'text/event-stream; charset=utf-8',

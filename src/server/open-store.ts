@@ -12,6 +12,8 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
 import { decimalKey, type Key, type Store } from '../ports/store.ts'
 import type { Config } from './config/schema.ts'
+import type { Logger } from './logger.ts'
+import { withoutRefusals } from './refused-store.ts'
 import { storeMetrics, storeRequests } from './store-metrics.ts'
 
 export interface OpenedStore {
@@ -28,6 +30,7 @@ interface StoreContext {
   readonly clock: Clock
   readonly random: Random
   readonly registry: Registry
+  readonly logger: Logger
 }
 
 type StoreKeys = Pick<Config, 'dataDir' | 'store'>
@@ -60,7 +63,7 @@ export async function openStore(config: StoreKeys, context: StoreContext): Promi
   try {
     // What is wrong with it shows here, and its clock is known before anybody asks for the time.
     await opened.store.get(PROBE)
-    return opened
+    return { ...opened, store: withoutRefusals(opened.store, context.logger) }
   } catch (error) {
     await opened.store.close()
     throw error

@@ -19,7 +19,7 @@ export class OpenStreams {
     response.once('close', () => this.#open.delete(response))
   }
 
-  /** Ends those that have begun. */
+  /** Ends those that have begun; call it again for those that were still being prepared. */
   end(): void {
     for (const response of this.#open) if (response.headersSent) response.end()
   }

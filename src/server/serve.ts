@@ -67,7 +67,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     await checkTcpIsFree(config.server, command)
   }
   const registry = new Registry()
-  const { store, owned, shared, facts: place } = await openStore(config, { clock, random, registry })
+  const { store, owned, shared, facts: place } = await openStore(config, { clock, random, registry, logger })
   started.defer(() => store.close())
   const oidc = await openOidc(config, { registry, clock, logger })
   started.defer(() => oidc?.close())
@@ -159,10 +159,12 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     }
     lifecycle.state = 'stopping'
     logger.info('stopping')
-    const served = listeners.stop(shutdownGrace.ms)
+    let nothingNew = false
+    const served = listeners.stop(shutdownGrace.ms, () => nothingNew && streams.end())
     try {
       await turns.close()
       await leases.close()
+      nothingNew = true
       streams.end()
       await door?.detach()
       await served

@@ -32,8 +32,8 @@ export class Listeners {
     }
   }
 
-  /** Idempotent; resolves when all connections are closed. */
-  async stop(graceMs: number): Promise<void> {
+  /** Idempotent; resolves when all connections are closed. @param onLook called now and then until then */
+  async stop(graceMs: number, onLook: () => void = () => {}): Promise<void> {
     const open = this.#servers.filter((server) => server.listening)
     const finished = new AbortController()
     const deadline = this.#clock.timer(graceMs, () => {
@@ -44,6 +44,7 @@ export class Listeners {
       finished.abort(),
     )
     while (!finished.signal.aborted) {
+      onLook()
       await sleep(this.#clock, CLOSE_IDLE_MS, finished.signal).catch(() => undefined)
       await allIsRead()
       for (const server of open) server.closeIdleConnections()

@@ -90,6 +90,7 @@ function resourceOf({ params }: FastifyRequest, { param }: Access): string | und
 
 /** A client that does not even read the end of its stream is cut off at the next look. */
 function endWithToken(auth: Auth, bearer: string, { raw }: FastifyReply): void {
+  if (raw.closed) return
   const stop = auth.whileValid(bearer, () => {
     if (raw.writableEnded) raw.destroy()
     else if (raw.headersSent) raw.end()

@@ -29,6 +29,37 @@ async function problems(sources: Partial<ConfigSources> = {}): Promise<string[]>
 const whereOf = (loaded: LoadedConfig, path: string): string | undefined =>
   loaded.entries.find((entry) => entry.key.path === path)?.where
 
+describe('variables of other tools', () => {
+  const env = {
+    FIRESTORE_EMULATOR_HOST: 'localhost',
+    DYNAMODB_ENDPOINT_URL: 'x',
+    GOOGLE_CLOUD_PROJECT: 'a/b',
+  }
+
+  it('do not matter to an engine that was not chosen', async () => {
+    expect((await load({ env })).config.store.firestore).toEqual({
+      database: '(default)',
+      collection: 'signalbox',
+    })
+  })
+
+  it('are checked for the one that was', async () => {
+    const found = await problems({ env: { ...env, SIGNALBOX_STORE_ENGINE: 'firestore' } })
+    expect(found.map((line) => line.split(':', 1)[0])).toEqual([
+      'GOOGLE_CLOUD_PROJECT',
+      'FIRESTORE_EMULATOR_HOST',
+    ])
+  })
+
+  it('may not smuggle in a password', async () => {
+    const found = await problems({
+      env: { SIGNALBOX_STORE_ENGINE: 'dynamodb', DYNAMODB_ENDPOINT_URL: 'http://u:secret@host' },
+    })
+    expect(found).toHaveLength(1)
+    expect(found[0]).toContain('URL without a user')
+  })
+})
+
 describe('precedence', () => {
   it('needs no file: every key has a default', async () => {
     const { config, entries, warnings, file } = await load()
@@ -140,11 +171,16 @@ describe('keys of the cloud stores', () => {
       GOOGLE_CLOUD_PROJECT: 'project-1',
       FIRESTORE_EMULATOR_HOST: '127.0.0.1:8080',
     }
-    const { store } = (await load({ env })).config
-    expect(store.dynamodb.region).toBe('eu-west-1')
-    expect(store.firestore).toMatchObject({ project: 'project-1', emulatorHost: '127.0.0.1:8080' })
-    const without = { ...env, SIGNALBOX_STORE_DYNAMODB_REGION: '' }
-    expect((await load({ env: without })).config.store.dynamodb.region).toBe('us-east-1')
+    const stored = async (engine: 'dynamodb' | 'firestore', more: object = {}) =>
+      (await load({ env: { ...env, ...more, SIGNALBOX_STORE_ENGINE: engine } })).config.store
+    expect((await stored('dynamodb')).dynamodb.region).toBe('eu-west-1')
+    expect((await stored('dynamodb', { SIGNALBOX_STORE_DYNAMODB_REGION: '' })).dynamodb.region).toBe(
+      'us-east-1',
+    )
+    expect((await stored('firestore')).firestore).toMatchObject({
+      project: 'project-1',
+      emulatorHost: '127.0.0.1:8080',
+    })
   })
 
   it('are checked, and an unknown one is told its neighbours', async () => {

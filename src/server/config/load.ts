@@ -58,7 +58,7 @@ const DEFAULT_FILE = 'signalbox.yaml'
 
 /** Variables that others of our commands read, and those that Kubernetes makes for a service named `signalbox`. */
 const OTHER_VARIABLES =
-  /^SIGNALBOX_(?:URL|TOKEN|CONFIG|FENCE|TURN|QUEUE|BACKEND|QUEUE_TABLE|GCP_PROJECT|GCP_DATABASE|GUARD|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)$/
+  /^SIGNALBOX_(?:URL|TOKEN|OIDC_AUDIENCE|CONFIG|FENCE|TURN|LEASE|LEASE_STATUS|LEASE_STACKED|QUEUE|BACKEND|QUEUE_TABLE|GCP_PROJECT|GCP_DATABASE|GUARD|PORT|PORT_.*|SERVICE_HOST|SERVICE_PORT.*)$/
 
 /** @throws SignalboxError `config_invalid`, all problems in its message */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
@@ -73,7 +73,9 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...environmentSettings(sources.env),
     ...flagSettings(sources),
   ]
+  const engine = settings.findLast(({ path }) => path === 'store.engine')?.raw
   for (const setting of settings) {
+    if (isOfAnotherEngine(setting, engine)) continue
     const key = keyAt(setting.path)
     const result = key.schema.safeParse(setting.raw)
     if (result.success) given.set(key.path, { ...setting, value: result.data })
@@ -118,6 +120,20 @@ function environmentSettings(env: Environment): Setting[] {
     return where === undefined ? [] : [{ path, raw: env[where], where }]
   })
 }
+
+/** Variables of the clouds' own tools may stand in any environment; they count for the engine that is chosen. */
+function isOfAnotherEngine({ path, where }: Setting, engine: unknown): boolean {
+  const [section, of, key] = path.split('.')
+  return (
+    section === 'store' &&
+    key !== undefined &&
+    of !== engine &&
+    !where.startsWith('SIGNALBOX_') &&
+    configVariables.has(where)
+  )
+}
+
+const configVariables = new Set(configKeys.flatMap((key) => key.env))
 
 function flagSettings(sources: ConfigSources): Setting[] {
   return Object.entries(sources.flags ?? {})

@@ -14,9 +14,12 @@ export const awsRegion = () =>
 
 export const endpointUrl = () =>
   named(
-    'URL',
+    'URL without a user',
     'for example http://127.0.0.1:8000',
-    (text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''),
+    (text) => {
+      const url = URL.parse(text)
+      return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
+    },
     'http://127.0.0.1:8000',
   )
 

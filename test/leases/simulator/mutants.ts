@@ -38,7 +38,7 @@ export const mutants: readonly Mutant[] = [
     name: 'holder-expires-early',
     fault: 'a holder loses its lease before its time',
     edits: [
-      edit('settle.ts', 'Math.max(holder.expiresAt, missed, left) + slackMs', 'holder.expiresAt - 30_000'),
+      edit('settle.ts', 'Math.max(holder.expiresAt, missed) + slackMs', 'holder.expiresAt - 30_000'),
     ],
   },
   {
