@@ -6,6 +6,7 @@
  *   left to lapse;
  * - a signal without a command ends what is being waited for; while the command runs it goes to the command's group, and
  *   the hold is given back when that is dead;
+ * - a command that was told to end by a signal has not succeeded, whatever its exit code;
  * - the exit code is the command's, unless the hold was lost (75) or a failure of our own ended it (thrown).
  */
 import type { Clock } from '../kernel/clock.ts'
@@ -32,8 +33,11 @@ export interface Held {
   readonly lost: AbortSignal
   isHeld(): boolean
   onDeadline(listener: (deadline: Deadline) => void): () => void
-  /** @param succeeded did the command end with 0, and in time? */
-  giveBack(succeeded: boolean, signal: AbortSignal): Promise<unknown>
+  /**
+   * @param succeeded did the command end with 0, by itself and in time?
+   * @returns the loss, when whoever granted the hold does not take the success, for it was not held to the end
+   */
+  giveBack(succeeded: boolean, signal: AbortSignal): Promise<SignalboxError | undefined>
   abandon(): void
 }
 
@@ -65,6 +69,8 @@ export class HeldCommand {
   readonly #given = new AbortController()
   #command: Supervised | undefined
   #interruptedAt: number | undefined
+  /** Was a signal passed on to the command? */
+  #signalled = false
   /** When the command was over, monotonic ms. */
   #endedAt: number | undefined
 
@@ -93,6 +99,7 @@ export class HeldCommand {
       return
     }
     if (name === 'SIGINT') this.#interruptedAt ??= now
+    this.#signalled = true
     this.#command.signal(name)
   }
 
@@ -113,7 +120,8 @@ export class HeldCommand {
       throw error
     }
     // Looked at before the release: what is lost by now was lost while the command may have run.
-    const lost = onLost === 'kill' && (!held.isHeld() || held.stopping.aborted)
+    const isHeld = held.isHeld()
+    const lost = onLost === 'kill' && (!isHeld || held.stopping.aborted)
     if (outcome.type === 'failed') {
       await this.#giveBack(held, false)
       const { error, exitCode } = startFailure(command, outcome.errno)
@@ -121,7 +129,8 @@ export class HeldCommand {
       return exitCode
     }
     const failed = lost || outcome.overdue
-    if (outcome.groupDead) await this.#giveBack(held, !failed && outcome.code === 0)
+    const succeeded = !failed && isHeld && outcome.code === 0 && !this.#signalled
+    if (outcome.groupDead) await this.#giveBack(held, succeeded)
     else this.#abandon(held)
     if (failed) throw this.#lostError(held, outcome.groupDead)
     const exitCode = exitCodeOfCommand(outcome, command)
@@ -164,14 +173,21 @@ export class HeldCommand {
     }
   }
 
-  /** A signal now gives it up, which may be waiting for a server that is away. */
+  /**
+   * A signal now gives it up, which may be waiting for a server that is away.
+   * @throws SignalboxError when it turns out that the hold was lost while the command ran
+   */
   async #giveBack(held: Held, succeeded: boolean): Promise<void> {
-    const { lines, words } = this.#options
+    const { lines, words, onLost } = this.#options
+    let loss: SignalboxError | undefined
     try {
-      await held.giveBack(succeeded, this.given)
+      loss = await held.giveBack(succeeded, this.given)
     } catch (error) {
       lines.warn(toSignalboxError(error), `the ${words.thing} could not be released and ${words.lapse}`)
     }
+    if (loss === undefined) return
+    if (onLost === 'kill') throw loss
+    lines.warn(loss, 'the exit code stays the command’s (--on-lost warn)')
   }
 
   #abandon(held: Held): void {

@@ -2,13 +2,14 @@
  * The answers of the leases' wire, in both generations' forms: facts of a request nested under `request`, flat, or both.
  *
  * Invariant: nothing is taken for a lease that does not say so itself: an answer that is no JSON, has another status than
- * those of the wire, contradicts itself or speaks of another commit is `unavailable`, for whoever gave it is not Signalbox.
+ * those of the wire, contradicts itself or does not name the commit is `unavailable`, for whoever gave it is not Signalbox.
+ * `details.strange` is set then, for what passed such an answer on may have passed the call on as well.
  */
 import { z } from 'zod'
 import { SignalboxError } from '../kernel/error.ts'
 import type { HolderReport, LeaseAnswer, ProviderName, ProviderReport, RequestReport } from '../leases/api.ts'
 import { pullRequestOf } from '../leases/api.ts'
-import { foreignAnswer, parseJson, type CallFacts } from './failure.ts'
+import { parseJson, type CallFacts } from './failure.ts'
 import type { LeaseWireAnswer } from './lease-problems.ts'
 
 export interface Asked {
@@ -91,7 +92,8 @@ export function readLease(answer: LeaseWireAnswer, asked: Asked): LeaseAnswer {
   const statuses = STATUSES[asked.verb]
   const status = said !== undefined && Object.hasOwn(statuses, said) ? statuses[said] : undefined
   if (status === undefined) throw strange(answer.facts, `with the lease status '${printed(said)}'`)
-  if (sha !== undefined && sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`)
+  if (sha === undefined) throw strange(answer.facts, 'about no commit')
+  if (sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`)
   const retryAfterMs = typeof body.retry_after === 'number' ? body.retry_after * 1_000 : answer.retryAfterMs
   return {
     kind: 'lease',
@@ -203,7 +205,7 @@ function merged(
 
 function read<T>(shape: z.ZodType<T>, { status, text, facts }: LeaseWireAnswer): T {
   const json = parseJson(text)
-  if (json === undefined) throw foreignAnswer(status, facts)
+  if (json === undefined) throw strange(facts, `with status ${status}`)
   const body = shape.safeParse(json)
   if (body.success) return body.data
   const at = body.error.issues[0]
@@ -214,6 +216,7 @@ function strange({ address }: CallFacts, how: string): SignalboxError {
   return new SignalboxError(
     'unavailable',
     `${address}: answered ${how}, not as Signalbox does; check the address`,
+    { details: { strange: true } },
   )
 }
 

@@ -155,6 +155,8 @@ describe('what is no lease', () => {
     ['the status of a release', { body: { ...flat, status: 'success' } }],
     ['a failure', { body: { ...flat, status: 'failure' } }],
     ['another commit', { body: { head_sha: 'c9', status: 'acquired' } }],
+    ['no commit', { body: { priority: 3, status: 'acquired', fence: 7 } }],
+    ['no commit, nested', { body: { request: { priority: 3, status: 'acquired' } } }],
     ['a contradiction', { body: { ...flat, status: 'acquired', request: { ...flat, status: 'pending' } } }],
     ['a list', { body: [] }],
     ['null', { body: null }],
@@ -162,12 +164,24 @@ describe('what is no lease', () => {
     ['a strange time', { body: { ...flat, status: 'acquired', expires_at: 'soon' } }],
   ])('%s with status 200 is not taken for a grant', async (_, reply) => {
     const failure = await failureOf(acquiring(reply))
-    expect(failure.code).toBe('unavailable')
+    // Whoever answered so may have passed the call on.
+    expect(failure).toMatchObject({ code: 'unavailable', details: { strange: true } })
     expect(failure.message).toMatch(/^http:.*not as Signalbox does; check the address$/)
   })
 
   test.each(['pending', 'acquired'])('a release answered %s is not taken for done', async (status) => {
     expect((await failureOf(releasing({ body: { ...flat, status } }))).code).toBe('unavailable')
+  })
+
+  test('nor is one that names no commit', async () => {
+    expect((await failureOf(releasing({ body: { status: 'completed' } }))).code).toBe('unavailable')
+  })
+
+  test.each([
+    [503, 'a page'],
+    [302, 'a page'],
+  ])('%i with %s was not passed on to a Signalbox', async (status, text) => {
+    expect((await failureOf(acquiring({ status, text }))).details).toEqual({})
   })
 })
 

@@ -260,6 +260,46 @@ describe('lease run', () => {
     expect([seen.code, released()]).toEqual([137, [false]])
   })
 
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'a command that was told to end by %s has not succeeded, even if it exits with 0',
+    async (name) => {
+      const seen = await run()
+      signal(name)
+      first().end({ code: 0 })
+      await clock.settle()
+      expect([first().orders, seen.code, released()]).toEqual([[name], 0, [false]])
+      expect(stderr.lines.at(-1)).toBe('acme/shop@main: released as failure')
+    },
+  )
+
+  test.each([
+    ['refused', refused('not_holder'), 'commit c9 (priority 9) holds the lease for 5 s'],
+    ['taken for a failure', lease('failure'), 'the server has it down as failed or given up'],
+  ])('a success whose release is %s is a lost lease: 75', async (_, answer, why) => {
+    api.on('release', api.answer(answer))
+    const seen = await run()
+    first().end({ code: 0 })
+    await clock.settle()
+    expect([seen.code, released(), closed, listening]).toEqual([75, [true], 1, false])
+    expect(stderr.lines.slice(2)).toEqual([
+      `signalbox: acme/shop@main: the lease was lost while the command ran, and others may have worked meanwhile: ${why}`,
+    ])
+    const warned = await run('--on-lost', 'warn')
+    started[1]?.end({ code: 0 })
+    await clock.settle()
+    expect(warned.code).toBe(0)
+    expect(stderr.lines.at(-1)).toMatch(/^acme\/shop@main: the lease was lost while .*\(--on-lost warn\)$/)
+  })
+
+  test('a failure whose release is refused is a warning; the command’s code stays', async () => {
+    api.on('release', api.answer(refused('not_holder')))
+    const seen = await run()
+    first().end({ code: 3 })
+    await clock.settle()
+    expect(seen.code).toBe(3)
+    expect(stderr.lines.at(-1)).toContain('the server does not take the release')
+  })
+
   test('a renewed lease moves the command’s deadline; a lost one kills it: 75', async () => {
     api.on('acquire', api.answer(granted()), api.answer(granted()), api.fail('unavailable'))
     const seen = await run('--lease', '60s')
@@ -288,7 +328,7 @@ describe('lease run', () => {
     expect([seen.code, released()]).toEqual([75, [false]])
   })
 
-  test('--on-lost warn leaves the command running', async () => {
+  test('--on-lost warn leaves the command running, which is no success then', async () => {
     api.on('acquire', api.answer(granted()), api.answer(refused()))
     const seen = await run('--lease', '60s', '--on-lost', 'warn')
     expect(first().options.deadline).toBeUndefined()
@@ -298,7 +338,7 @@ describe('lease run', () => {
     api.on('release', api.answer(refused('not_holder')))
     first().end()
     await clock.settle()
-    expect([seen.code, released()]).toEqual([0, [true]])
+    expect([seen.code, released()]).toEqual([0, [false]])
     expect(stderr.lines.at(-1)).toContain('the server does not take the release')
   })
 
@@ -489,6 +529,19 @@ describe('lease release', () => {
     signal('SIGTERM')
     await clock.settle()
     expect([given.code, closed]).toEqual([143, 2])
+  })
+
+  test('a success that the server has down as a failure is an error', async () => {
+    api.on('release', api.answer(lease('failure')))
+    expect(await signalbox('release', ...group, '--status', 'success')).toBe(65)
+    expect([stdout.text, stderr.lines]).toEqual([
+      '',
+      [
+        'signalbox: acme/shop@main: this commit does not hold the lease, so nothing was released: the server has it down as failed or given up',
+      ],
+    ])
+    expect(await signalbox('release', ...group, '--status', 'failure')).toBe(0)
+    expect(stdout.text).toBe('failure\n')
   })
 
   test('of a lease that is not this commit’s is an error that says whose it is', async () => {

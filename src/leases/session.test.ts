@@ -264,21 +264,19 @@ describe('giving up', () => {
     expect(verbs()).toEqual(['acquire', 'release'])
   })
 
-  test('a signal after a lost answer withdraws; after a refused connection there is nothing to withdraw', async () => {
-    for (const [code, calls] of [
-      ['outcome_unknown', ['acquire', 'release']],
-      ['unavailable', ['acquire']],
-    ] as const) {
-      api = new ScriptedLeases(clock)
-      api.on('acquire', api.fail(code))
-      const stop = new AbortController()
-      const opened = watch(open({ signal: stop.signal }))
-      await clock.settle()
-      stop.abort()
-      await clock.settle()
-      expect(opened.error?.code).toBe('cancelled')
-      expect(verbs()).toEqual(calls)
-    }
+  test.each([
+    ['a lost answer', 'outcome_unknown', {}, ['acquire', 'release']],
+    ['a success that cannot be read', 'unavailable', { strange: true }, ['acquire', 'release']],
+    ['a refused connection', 'unavailable', {}, ['acquire']],
+  ] as const)('a signal after %s withdraws what may have arrived', async (_, code, details, calls) => {
+    api.on('acquire', api.fail(code, details))
+    const stop = new AbortController()
+    const opened = watch(open({ signal: stop.signal }))
+    await clock.settle()
+    stop.abort()
+    await clock.settle()
+    expect(opened.error?.code).toBe('cancelled')
+    expect(verbs()).toEqual(calls)
   })
 
   test('who was refused by a conflict is not known, and withdraws nothing', async () => {
@@ -379,6 +377,38 @@ describe('holding', () => {
     expect(held.limits()?.at).toBe(4_800)
     await clock.advance(2_100)
     expect(api.times('acquire')).toEqual([0, 2_000])
+    held.abandon()
+  })
+
+  test('a server that grants less from a renewal on is believed from then on', async () => {
+    const less = { ...granted(), leaseMs: 15_000 }
+    api.on('acquire', api.answer(granted()), api.answer(less), api.answer(granted()), api.fail('unavailable'))
+    const held = await hold(60_000)
+    const deadlines: number[] = []
+    held.onDeadline(({ at }) => deadlines.push(at))
+    await clock.advance(20_000)
+    expect([held.limits()?.at, deadlines]).toEqual([32_000, [32_000]])
+    await clock.advance(5_000)
+    expect([held.limits()?.at, deadlines]).toEqual([37_000, [32_000, 37_000]])
+    expect(api.calls.at(-1)?.request).toMatchObject({ leaseMs: 15_000 })
+    await clock.advance(7_499)
+    expect([held.stopping.aborted, progress.at(-1)]).toMatchObject([false, { type: 'renew_failed' }])
+    await clock.advance(1)
+    expect([held.stopping.aborted, held.isHeld()]).toEqual([true, true])
+    await clock.advance(4_500)
+    expect(held.isHeld()).toBe(false)
+  })
+
+  test('also when a later renewal was answered first', async () => {
+    const less = { ...granted(), leaseMs: 15_000 }
+    api.on('acquire', api.answer(granted()), api.answer(less, 3_000), api.answer(granted()))
+    const held = await hold(60_000)
+    await clock.advance(22_900)
+    expect(held.limits()?.at).toBe(69_000)
+    const deadlines: number[] = []
+    held.onDeadline(({ at }) => deadlines.push(at))
+    await clock.advance(100)
+    expect([held.limits()?.at, deadlines]).toEqual([33_000, [33_000]])
     held.abandon()
   })
 
@@ -523,6 +553,15 @@ describe('releasing', () => {
     },
   )
 
+  test('a proxy’s 404 is repeated', async () => {
+    const held = await hold()
+    api.on('release', api.fail('not_found', { foreign: true }), api.answer(lease('completed')))
+    const released = watch(held.release('success'))
+    await clock.advance(1_000)
+    expect(released.value).toMatchObject({ status: 'completed' })
+    expect(kinds()).toEqual(['acquired', 'release_failed'])
+  })
+
   test('of a lease that is not ours any more says so', async () => {
     const held = await hold()
     api.on('release', api.answer(refused('not_holder')))
@@ -539,14 +578,42 @@ describe('releasing', () => {
     expect(released.error?.message).toBe('a second Ctrl-C')
   })
 
-  test('ends the renewals, also those under way', async () => {
+  test('ends the renewals; one under way is answered first, and does not count', async () => {
     api.on('acquire', api.answer(granted()), api.answer(refused(), 500))
     const held = await hold(60_000)
     await clock.advance(20_100)
-    await held.release('success')
+    void held.release('success')
     await clock.advance(60_000)
     expect(held.lost.aborted).toBe(false)
-    expect(api.times('acquire')).toEqual([0, 20_000])
+    expect([api.times('acquire'), api.times('release')]).toEqual([[0, 20_000], [20_500]])
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  test('hangs up on a renewal that is not answered within a second', async () => {
+    let line: AbortSignal | undefined
+    api.on('acquire', api.answer(granted()), (signal) => {
+      line = signal
+      return new Promise(() => undefined)
+    })
+    const held = await hold(60_000)
+    await clock.advance(20_100)
+    const released = watch(held.release('success'))
+    await clock.advance(999)
+    expect([line?.aborted, verbs()]).toEqual([false, ['acquire', 'acquire']])
+    await clock.advance(1)
+    expect([line?.aborted, released.value]).toMatchObject([true, { status: 'completed' }])
+    expect([api.times('release'), clock.pendingTimers]).toEqual([[21_100], 0])
+  })
+
+  test('a signal ends the waiting for such a renewal as well', async () => {
+    api.on('acquire', api.answer(granted()), api.hang())
+    const held = await hold(60_000)
+    await clock.advance(20_000)
+    const stop = new AbortController()
+    const released = watch(held.release('success', { signal: stop.signal }))
+    stop.abort(new Error('a second Ctrl-C'))
+    await clock.settle()
+    expect([released.error?.message, clock.pendingTimers]).toEqual(['a second Ctrl-C', 0])
   })
 })
 
@@ -623,6 +690,26 @@ describe('with the service itself', () => {
     expect(done.slice(0, 3)).toEqual(['c5 failure', 'c4 failure', 'c3 success'])
     expect(done.slice(3).toSorted()).toEqual(['c1 completed', 'c2 completed'])
     expect(time.pendingTimers).toBe(0)
+  })
+
+  test('a renewal that is slow to arrive does not let the request in anew after its release', async () => {
+    const { clock: time, open: seat } = world({ stabilizeMs: 0 })
+    const { leases } = seat()
+    const slow: Pick<LeasesApi, 'acquire' | 'release'> = {
+      async acquire(name, body) {
+        if (time.monotonic() > 0) await sleep(time, 700)
+        return leases.acquire(name, body)
+      },
+      release: (name, body) => leases.release(name, body),
+    }
+    const options = { api: slow, clock: time, random, provider }
+    const opened = await openLease({ ...options, request: { sha: 'c1', priority: 1, leaseMs: 60_000 } })
+    if (opened.status !== 'acquired') throw new Error('not acquired')
+    await time.advance(20_100)
+    const released = watch(opened.lease.release('failure'))
+    await time.advance(2_000)
+    expect(released.value).toMatchObject({ status: 'failure' })
+    expect((await leases.show(provider)).known).toEqual([])
   })
 
   test('whenever it is given up, nothing of it is left behind', async () => {

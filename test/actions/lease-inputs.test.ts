@@ -88,9 +88,11 @@ async function generous(
     let text = ''
     request.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
     request.on('end', () => {
-      sent.push([request.url ?? '', JSON.parse(text)])
-      const status = reason === undefined ? 'acquired' : 'pending'
-      response.end(JSON.stringify({ status: request.url?.endsWith('release') ? 'failure' : status, reason }))
+      const body = JSON.parse(text) as { readonly head_sha: string }
+      sent.push([request.url ?? '', body])
+      const waits = reason === undefined ? 'acquired' : 'pending'
+      const status = request.url?.endsWith('release') ? 'failure' : waits
+      response.end(JSON.stringify({ head_sha: body.head_sha, status, reason }))
     })
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))

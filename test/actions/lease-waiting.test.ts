@@ -86,21 +86,29 @@ describe('the priority', () => {
     let polls = 0
     const endpoint = await answering(200, () => {
       polls += 1
-      return { status: 'pending' }
+      return { head_sha: 'head', status: 'pending', retry_after: 1 }
     })
     const step = acquire('untagged', { endpoint })
-    await until('it has polled', () => polls > 1)
+    await until('it has polled', () => polls > 2)
     await step.cancel()
     expect(github.asked.length).toBe(from + 1)
   })
 
-  it('stays when GitHub fails while it waits', async () => {
+  it('is not sent any more when GitHub fails while it waits; the server forgets the request until then', async () => {
+    const known = async (): Promise<readonly unknown[]> => (await providerAt(server.url, 'gather')).known
     const step = acquire('gather')
     await until('it waits', () => step.raw().includes('waiting: '))
-    github.lies.push({ status: 502 })
-    await until('it says so', () => step.raw().includes('the priority stays 4: '))
-    expect((await providerAt(server.url, 'gather')).known).toMatchObject([{ head_sha: 'head', priority: 4 }])
+    github.lies.push(...Array.from({ length: 1_000 }, () => ({ status: 502 })))
+    await until('it says so', () =>
+      step.raw().includes('the server is not asked, for the priority may have fallen: '),
+    )
+    await until('the request is forgotten', async () => (await known()).length === 0)
+    github.ahead.set('head', 2)
+    github.lies.length = 0
+    await until('it is let in again', async () => (await known()).length === 1)
+    expect(await known()).toMatchObject([{ head_sha: 'head', priority: 2 }])
     await step.cancel()
+    expect(step.raw()).toContain('the server is asked again, and answers')
   })
 
   it('is 1 at least', async () => {
@@ -178,10 +186,11 @@ describe('waiting', () => {
 describe('a server that is none', () => {
   it('is never taken at its word, however much it answers 200', async () => {
     const bodies = [
-      { status: 'done', request: { status: 'done' } },
-      { status: 'success', request: { status: 'success' } },
+      { head_sha: 'head', status: 'done', request: { status: 'done' } },
+      { head_sha: 'head', status: 'success', request: { status: 'success' } },
+      { status: 'acquired' },
       { status: 'acquired', head_sha: 'another' },
-      { status: 'pending', request: { status: 'acquired' } },
+      { head_sha: 'head', status: 'pending', request: { status: 'acquired' } },
       {},
       'acquired',
     ]
@@ -200,7 +209,7 @@ describe('a server that is none', () => {
   })
 
   it('takes no release for done that was not', async () => {
-    const endpoint = await answering(200, { status: 'acquired' })
+    const endpoint = await answering(200, { head_sha: 'head', status: 'acquired' })
     const job = new Job(groupEnv('head'))
     const step = job.uses({
       action: 'lease',

@@ -52,11 +52,12 @@ async function loadAndKill(account: Account, first: number, afterMs: number): Pr
       if (told.includes('\ndeleted ')) resolve()
     })
   })
-  const closed = once(child, 'close')
+  const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>
   await Promise.race([working, closed])
   await sleep(systemClock, afterMs)
   child.kill('SIGKILL')
-  await closed
+  // Else it had ended by itself, and nothing was killed.
+  expect(await closed).toEqual([null, 'SIGKILL'])
   // What follows the last newline was cut short.
   for (const line of told.split('\n').slice(0, -1)) account.hear(line)
 }

@@ -37,8 +37,8 @@ it(
   slow,
   async () => {
     const arena = await openArena('DynamoDB')
-    // Fifty times what the balancer needs to notice.
-    const draining = { ...env, SIGNALBOX_SERVER_DRAIN_DELAY: '5s' }
+    // A hundred times what the balancer needs to notice.
+    const draining = { ...env, SIGNALBOX_SERVER_DRAIN_DELAY: '10s' }
     const servers = await Promise.all([0, 1].map(() => startReplica(arena.place, { env: draining })))
     const ports = servers.map(({ url }) => Number(new URL(url).port))
     const balancer = await startBalancer(ports)

@@ -13,13 +13,27 @@ afterAll(async () => {
   endProcesses()
 })
 
+/** This machine's own AWS settings, which must not find their way in. */
+const blank = Object.fromEntries(
+  [
+    'REGION',
+    'DEFAULT_REGION',
+    'PROFILE',
+    'CONTAINER_CREDENTIALS_RELATIVE_URI',
+    'CONTAINER_CREDENTIALS_FULL_URI',
+    'WEB_IDENTITY_TOKEN_FILE',
+  ].map((name) => [`AWS_${name}`, undefined]),
+)
+
 /** Exit code and message of a server that does not start. @param env in place of that of the arena */
 async function refusal(
   args: readonly string[],
-  env: Record<string, string> = storeEnv(arena.place),
+  env: NodeJS.ProcessEnv = storeEnv(arena.place),
 ): Promise<[unknown, string]> {
   const port = String(await freePort())
-  const serve = signalbox(['serve', '--store', 'dynamodb', '--port', port, ...args], { env })
+  const serve = signalbox(['serve', '--store', 'dynamodb', '--port', port, ...args], {
+    env: { ...blank, ...env },
+  })
   return [await serve.exited, serve.err().trim()]
 }
 

@@ -82,7 +82,7 @@ describe.each(ENGINES)('on %s', (name) => {
         '4',
         log,
         '15',
-        '20000',
+        '60000',
         '2',
         '5',
       ]),

@@ -1,6 +1,9 @@
 /**
  * A load balancer as simple as they come: TCP, in turn, to the servers whose `/readyz` says so. It repeats nothing: a server that
  * refuses a connection, or breaks one, shows.
+ *
+ * Invariant: a server is taken out only when it says that it leaves, or when nobody listens there. One that is slow, or whose
+ * store is, stays as it was: on a loaded machine that says nothing.
  */
 import { connect, createServer, type Socket } from 'node:net'
 
@@ -15,7 +18,7 @@ export interface Balancer {
 
 /** How often each server is asked. */
 const ASK_EVERY_MS = 100
-const PATIENCE_MS = 2_000
+const PATIENCE_MS = 10_000
 
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   let ready: readonly number[] = []
@@ -54,21 +57,16 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
     server.listen(0, '127.0.0.1', done)
   })
 
-  const ask = async (port: number): Promise<boolean> => {
-    const signal = AbortSignal.timeout(PATIENCE_MS)
-    const headers = { connection: 'close' }
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal, headers }).catch(() => undefined)
-    await answer?.text().catch(() => '')
-    return answer?.status === 200
-  }
-  const follow = async (): Promise<void> => {
+  // Each by itself: one that is slow must not keep another, which leaves, in.
+  const follow = async (port: number): Promise<void> => {
     while (!closing.signal.aborted) {
-      const answers = await Promise.all(ports.map(ask))
-      ready = ports.filter((_, index) => answers[index] === true)
+      const takes = await takesWork(port, closing.signal)
+      const before = ready
+      if (takes !== undefined) ready = ports.filter((one) => (one === port ? takes : before.includes(one)))
       await new Promise((wake) => setTimeout(wake, ASK_EVERY_MS))
     }
   }
-  const following = follow()
+  const following = ports.map(follow)
 
   const address = server.address()
   return {
@@ -79,7 +77,22 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
       closing.abort()
       const closed = new Promise<void>((done) => server.close(() => done()))
       for (const socket of sockets) socket.destroy()
-      await Promise.all([closed, following])
+      await Promise.all([closed, ...following])
     },
+  }
+}
+
+/** Undefined: what it answers, if it does, says neither. */
+async function takesWork(port: number, closing: AbortSignal): Promise<boolean | undefined> {
+  const signal = AbortSignal.any([closing, AbortSignal.timeout(PATIENCE_MS)])
+  const headers = { connection: 'close' }
+  try {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal, headers })
+    const text = await answer.text()
+    if (answer.status === 200) return true
+    return /\b(?:draining|stopping)\b/.test(text) ? false : undefined
+  } catch (error) {
+    const { cause } = error as { readonly cause?: NodeJS.ErrnoException }
+    return cause?.code === 'ECONNREFUSED' ? false : undefined
   }
 }

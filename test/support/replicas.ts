@@ -24,6 +24,8 @@ export function storeEnv({ backend, host, table }: Place): Record<string, string
       AWS_ACCESS_KEY_ID: 'AKIATEST',
       AWS_SECRET_ACCESS_KEY: 'test',
       AWS_REGION: 'eu-west-1',
+      // One of this machine's own would be preferred to the key.
+      AWS_PROFILE: '',
       SIGNALBOX_STORE_DYNAMODB_TABLE: table,
       SIGNALBOX_STORE_DYNAMODB_ENDPOINT: `http://${host}`,
     }

@@ -1,4 +1,4 @@
-import { A as runStep, C as isUsable, D as formatDuration, E as shortened, F as input, I as SignalboxError, L as isSignalboxError, M as say, N as sleep, O as providerLabel, P as systemClock, R as toSignalboxError, S as isTransient, T as momentOf, _ as waitTimeoutInput, a as noteRequest, b as backoffDelay, c as leaseServer, d as fixedPriority, f as mergeGroup, g as serverInput, h as priorityInput, i as noteEnd, j as progressFold, k as systemRandom, l as maskSecrets, m as formInput, o as announce, p as stepWords, r as Waiting, s as following, t as release, u as commitsAhead, v as Hold, w as leaseTiming, x as attempt, y as tell, z as warning } from "./chunks/release.mjs";
+import { A as providerLabel, B as toSignalboxError, C as attempt, D as momentOf, E as leaseTiming, F as sleep, I as systemClock, L as input, M as runStep, N as progressFold, O as shortened, P as say, R as SignalboxError, S as backoffDelay, T as isUsable, V as warning, _ as waitTimeoutInput, a as noteRequest, b as isForeign404, c as leaseServer, d as fixedPriority, f as mergeGroup, g as serverInput, h as priorityInput, i as noteEnd, j as systemRandom, k as formatDuration, l as maskSecrets, m as formInput, o as announce, p as stepWords, r as Waiting, s as following, t as release, u as commitsAhead, v as Hold, w as isTransient, x as isStrangeSuccess, y as tell, z as isSignalboxError } from "./chunks/release.mjs";
 // src/leases/session/request.ts
 /**
 * Asking, waiting and withdrawing of one request; the states and invariants are in `../session.ts`.
@@ -144,10 +144,8 @@ var Request = class {
 			}
 		}
 	}
-	/** A path that was there and is not, and for which nobody answers as a Signalbox would, is a proxy's, for a while. */
 	#mayPass(error) {
-		const foreign = isSignalboxError(error, "not_found") && error.details["foreign"] === true;
-		return isTransient(error) || foreign && this.#reached;
+		return isTransient(error) || isForeign404(error) && this.#reached;
 	}
 	#succeeded() {
 		this.#reached = true;
@@ -251,7 +249,7 @@ var Request = class {
 };
 /** Is it certain that a request with this outcome left nothing behind? */
 function wasNotApplied(error) {
-	return isSignalboxError(error) && error.code !== "outcome_unknown" && error.code !== "internal" && error.code !== "cancelled";
+	return isSignalboxError(error) && !isStrangeSuccess(error) && error.code !== "outcome_unknown" && error.code !== "internal" && error.code !== "cancelled";
 }
 // src/leases/session.ts
 /** Time between the sign to stop and the end. */

@@ -5,9 +5,13 @@
  * It is compared with the base *branch*: `base_sha` of the event is the group before this one in the queue, so every group
  * would be ahead of it by its own commits only. The branch moves when groups are merged, which makes all of the rest fall by as
  * much; so it is asked again with each poll, else a group that asked before a merge would pass for one that contains those that
- * asked after it. A question that changes nothing is answered 304, which GitHub does not count.
+ * asked after it, and would have them told `completed` untested. A question that changes nothing is answered 304, which GitHub
+ * does not count.
  *
- * Invariant: a priority is at least 1, and a whole number.
+ * Invariants:
+ * - a priority is at least 1, and a whole number;
+ * - while GitHub does not say how it stands there is none to ask with: numbers only fall, so an old one is too high. Whoever
+ *   does not ask for a while is forgotten by the lease server, and let in again.
  */
 import { systemClock, sleep } from '../../../src/kernel/clock.ts'
 import { backoffDelay } from '../../../src/kernel/backoff.ts'
@@ -19,8 +23,12 @@ import type { MergeGroup } from './merge-group.ts'
 export interface Priority {
   /** The last one known. */
   readonly current: number
-  /** Looks again. When that fails, the last one stays, and `failure` says why. */
+  /**
+   * Looks again; to be called before each question but the first.
+   * @throws SignalboxError `unavailable` when it cannot be known, whatever the cause: then `current` is too old to ask with
+   */
   renew(signal?: AbortSignal): Promise<void>
+  /** What `renew` threw last; undefined when it has succeeded since. */
   readonly failure: SignalboxError | undefined
 }
 
@@ -35,8 +43,11 @@ interface CompareOptions {
 const ANSWER_MS = 10_000
 /** A question about the lease waits for it. */
 const RENEWAL_MS = 4_000
-/** Between questions to one that gives no entity tags, so that each counts: it has a limit for all jobs of a repository. */
-const UNTAGGED_MS = 60_000
+/**
+ * How old a number without an entity tag may be: two polls, of which one is not asked, for each question counts and there is a
+ * limit for all jobs of a repository.
+ */
+const UNTAGGED_MS = 10_000
 const BACKOFF = { baseMs: 500, maxMs: 10_000 }
 
 export function fixedPriority(current: number): Priority {
@@ -56,7 +67,9 @@ class Comparison implements Priority {
   readonly #options: CompareOptions
   readonly #url: string
   #etag: string | undefined
-  /** GitHub is left alone until then, by the monotonic clock. */
+  /** Until then, by the monotonic clock, the number is young enough. */
+  #freshUntil = -Infinity
+  /** GitHub asks to be left alone until then, by the monotonic clock. */
   #notBefore = -Infinity
   current = 1
   failure: SignalboxError | undefined
@@ -87,21 +100,26 @@ class Comparison implements Priority {
   }
 
   async renew(signal?: AbortSignal): Promise<void> {
-    if (systemClock.monotonic() < this.#notBefore) return
+    const now = systemClock.monotonic()
+    if (now < this.#freshUntil) return
+    if (this.failure !== undefined && now < this.#notBefore) throw this.failure
     try {
       await this.#ask(signal, RENEWAL_MS)
       this.failure = undefined
     } catch (error) {
       signal?.throwIfAborted()
       if (!isSignalboxError(error)) throw error
-      this.failure = error
-      this.#notBefore = systemClock.monotonic() + Number(error.details['retryAfterMs'] ?? 0)
+      const { message, details } = error
+      this.failure = new SignalboxError('unavailable', message, { cause: error, details })
+      this.#notBefore = systemClock.monotonic() + Number(details['retryAfterMs'] ?? 0)
+      throw this.failure
     }
   }
 
   async #ask(signal: AbortSignal | undefined, limitMs: number): Promise<void> {
     const token = input('token')
     const limit = AbortSignal.timeout(limitMs)
+    const sentAt = systemClock.monotonic()
     let answer: Response
     let text: string
     try {
@@ -124,7 +142,7 @@ class Comparison implements Priority {
     if (answer.status !== 200) throw this.#refused(answer)
     this.current = Math.max(1, aheadBy(text) ?? this.#strange())
     this.#etag = answer.headers.get('etag') ?? undefined
-    if (this.#etag === undefined) this.#notBefore = systemClock.monotonic() + UNTAGGED_MS
+    if (this.#etag === undefined) this.#freshUntil = sentAt + UNTAGGED_MS
   }
 
   #refused({ status, headers }: Response): SignalboxError {

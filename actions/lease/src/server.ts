@@ -36,7 +36,7 @@ export function maskSecrets(env: Env): void {
   for (const secret of [input('token'), env['SIGNALBOX_TOKEN'] || undefined]) maskCredential(secret)
 }
 
-/** Leases asked for with the priority as it is at the moment of each question. */
+/** Leases asked for with the priority as it is at the moment of each question; without one, nothing is asked. */
 export function following({ acquire, release }: Leases, priority: Priority): Leases {
   let first = true
   return {

@@ -3,6 +3,7 @@ import { warning } from '@actions/core'
 import type { Output } from '../../../src/cli/context.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { formatDuration } from '../../../src/kernel/duration.ts'
+import type { SignalboxError } from '../../../src/kernel/error.ts'
 import type { LeaseProgress } from '../../../src/leases/session.ts'
 import type { Priority } from './priority.ts'
 import { inputWords } from './words.ts'
@@ -38,10 +39,10 @@ export class Waiting {
         this.#remind(`waiting: ${event.reason ?? (event.admitted ? 'pending' : 'a batch is being settled')}`)
         return
       case 'unreachable':
-        this.#remind(`the server does not answer, asking again: ${inputWords(event.error)}`)
+        this.#remind(this.#silence(event.error))
         return
       case 'reachable':
-        this.#say('the server answers again')
+        this.#say('the server is asked again, and answers')
         return
       case 'withdraw_failed':
         this.leftBehind = true
@@ -66,9 +67,15 @@ export class Waiting {
     this.#say(text)
   }
 
+  #silence(error: SignalboxError): string {
+    const why = inputWords(error)
+    return error === this.#priority.failure
+      ? `the server is not asked, for the priority may have fallen: ${why}`
+      : `the server does not answer, asking again: ${why}`
+  }
+
   #sayPriority(): void {
-    const { current, failure } = this.#priority
-    if (failure !== undefined) this.#remind(`the priority stays ${current}: ${failure.message}`)
+    const { current } = this.#priority
     if (current === this.#shownPriority) return
     this.#say(`the base branch has moved: the priority is ${current} now, was ${this.#shownPriority}`)
     this.#shownPriority = current

@@ -62,6 +62,11 @@ export class MessageContext {
     return this.target.advance !== undefined
   }
 
+  /** So long a message is hidden that the calls before its time do not outlast it, also on a slow machine in real time. */
+  get hiddenMs(): number {
+    return this.manual ? 2 * UNIT : 5 * UNIT
+  }
+
   /** A queue nobody else has. */
   async queue(options: QueueOptions = {}): Promise<string> {
     const name = `t-${randomUUID()}${options.fifo === true ? '.fifo' : ''}`

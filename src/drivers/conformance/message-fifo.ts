@@ -80,9 +80,9 @@ export function fifoSuite(open: OpenMessages): void {
       await context.nack(queue, again)
       const third = await context.one(queue)
       expect(third).toMatchObject({ body: 'm0', receiveCount: 3 })
-      await context.nack(queue, third, UNIT)
+      await context.nack(queue, third, context.hiddenMs)
       await context.none(queue)
-      await context.pass(UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.one(queue)).toMatchObject({ body: 'm0', receiveCount: 4 })
     })
 
@@ -144,10 +144,10 @@ export function fifoSuite(open: OpenMessages): void {
     })
 
     it('delays all of its messages, in order', async () => {
-      const queue = await context.queue({ fifo: true, delayMs: 2 * UNIT })
+      const queue = await context.queue({ fifo: true, delayMs: context.hiddenMs })
       await context.send(queue, ...grouped('g', 'a', 'b'))
       await context.none(queue)
-      await context.pass(2 * UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.bodies(queue)).toEqual(['a', 'b'])
     })
 

@@ -100,9 +100,9 @@ export function receiptSuite(open: OpenMessages): void {
       const queue = await context.queue()
       await context.send(queue, 'a')
       const { receipt } = await context.one(queue, { visibilityMs: 600_000 })
-      await context.messages.changeVisibility(queue, [{ receipt, visibilityMs: UNIT }])
+      await context.messages.changeVisibility(queue, [{ receipt, visibilityMs: context.hiddenMs }])
       await context.none(queue)
-      await context.pass(UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.bodies(queue)).toEqual(['a'])
     })
 
@@ -122,7 +122,7 @@ export function receiptSuite(open: OpenMessages): void {
       const queue = await context.queue()
       await context.send(queue, 'a')
       const message = await context.one(queue, { visibilityMs: 10 * UNIT })
-      await context.nack(queue, message, 2 * UNIT)
+      await context.nack(queue, message, context.hiddenMs)
       if (context.exactReceipts) {
         const { receipt } = message
         for (const visibilityMs of [0, 600_000]) {
@@ -133,7 +133,7 @@ export function receiptSuite(open: OpenMessages): void {
         expect(await context.messages.delete(queue, [receipt])).toEqual([{ status: 'lost' }])
       }
       await context.none(queue)
-      await context.pass(2 * UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.one(queue)).toMatchObject({ body: 'a', receiveCount: 2 })
     })
 

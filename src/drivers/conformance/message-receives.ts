@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'
+import { messagesForBlock, numbered, type OpenMessages } from './message-context.ts'
 
 export function receiveSuite(open: OpenMessages): void {
   describe('receive', () => {
@@ -19,14 +19,15 @@ export function receiveSuite(open: OpenMessages): void {
     it('hides what it returns from everybody until its visibility ends', async () => {
       const queue = await context.queue()
       await context.send(queue, 'a')
-      const first = await context.one(queue, { visibilityMs: 2 * UNIT })
+      const visibilityMs = context.hiddenMs
+      const first = await context.one(queue, { visibilityMs })
       expect(first).toMatchObject({ body: 'a', receiveCount: 1 })
       await context.none(queue)
       if (context.manual) {
-        await context.pass(2 * UNIT - 1)
+        await context.pass(visibilityMs - 1)
         await context.none(queue)
       }
-      await context.pass(context.manual ? 1 : 2 * UNIT)
+      await context.pass(context.manual ? 1 : visibilityMs)
       const second = await context.one(queue)
       expect(second).toMatchObject({
         body: 'a',
@@ -39,11 +40,11 @@ export function receiveSuite(open: OpenMessages): void {
     })
 
     it('goes by the visibility of the queue when none is given', async () => {
-      const queue = await context.queue({ visibilityMs: 2 * UNIT })
+      const queue = await context.queue({ visibilityMs: context.hiddenMs })
       await context.send(queue, 'a')
       await context.one(queue)
       await context.none(queue)
-      await context.pass(2 * UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.bodies(queue)).toEqual(['a'])
     })
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { OutgoingMessage } from '../../ports/message-queue.ts'
 import { portableMessageLimits } from '../../ports/message-queue.ts'
-import { code, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'
+import { code, messagesForBlock, numbered, type OpenMessages } from './message-context.ts'
 
 /** Text of exactly so many bytes, half of them in two-byte characters. */
 function ofSize(bytes: number): string {
@@ -122,17 +122,17 @@ export function sendSuite(open: OpenMessages): void {
 
     it('of a message hides it so long, and no other', async () => {
       const queue = await context.queue()
-      await context.send(queue, { body: 'late', delayMs: 2 * UNIT }, 'now')
+      await context.send(queue, { body: 'late', delayMs: context.hiddenMs }, 'now')
       expect(await context.bodies(queue)).toEqual(['now'])
-      await context.pass(2 * UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.bodies(queue)).toEqual(['late'])
     })
 
     it('of a queue holds for messages without one', async () => {
-      const queue = await context.queue({ delayMs: 2 * UNIT })
+      const queue = await context.queue({ delayMs: context.hiddenMs })
       await context.send(queue, 'late', { body: 'now', delayMs: 0 })
       expect(await context.bodies(queue)).toEqual(['now'])
-      await context.pass(2 * UNIT)
+      await context.pass(context.hiddenMs)
       expect(await context.bodies(queue)).toEqual(['late'])
     })
   })

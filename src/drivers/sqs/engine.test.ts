@@ -1,5 +1,4 @@
 /** What goes over the wire beside batches and polls: how queues are found, what is known of them, and refusals in our words. */
-import { createServer, type AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../kernel/clock.ts'
 import { systemRandom } from '../../kernel/id.ts'
@@ -225,12 +224,25 @@ describe('a refusal', () => {
   })
 })
 
+const AWS_NAMES = [
+  'REGION',
+  'DEFAULT_REGION',
+  'PROFILE',
+  'ACCESS_KEY_ID',
+  'SECRET_ACCESS_KEY',
+  'SESSION_TOKEN',
+  'CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'CONTAINER_CREDENTIALS_FULL_URI',
+  'WEB_IDENTITY_TOKEN_FILE',
+  'ENDPOINT_URL',
+  'ENDPOINT_URL_SQS',
+]
+
 describe('opening', () => {
   const opened: MessageQueue[] = []
   beforeEach(() => {
     // Nothing of this machine's own AWS settings.
-    const names = ['REGION', 'DEFAULT_REGION', 'PROFILE', 'ACCESS_KEY_ID', 'SECRET_ACCESS_KEY']
-    for (const name of names) vi.stubEnv(`AWS_${name}`, undefined)
+    for (const name of AWS_NAMES) vi.stubEnv(`AWS_${name}`, undefined)
     vi.stubEnv('AWS_CONFIG_FILE', '/nowhere/config')
     vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nowhere/credentials')
     vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true')
@@ -271,11 +283,8 @@ describe('opening', () => {
   })
 
   it('where nobody listens shows at the first call', async () => {
-    const server = createServer()
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    await new Promise((done) => server.close(done))
-    const messages = await open({ region: 'eu-west-1', credentials, endpoint })
+    // A port that systems give to nobody.
+    const messages = await open({ region: 'eu-west-1', credentials, endpoint: 'http://127.0.0.1:1' })
     const message = expect.stringMatching(/cannot reach .* \(connect ECONNREFUSED/)
     await expect(messages.stats('orders')).rejects.toMatchObject({ code: 'unavailable', message })
   })

@@ -8,6 +8,7 @@ import { errorCodes, SignalboxError } from '../../kernel/error.ts'
 import type { SignalListener } from '../../supervisor/signals.ts'
 import { providerLabel, type LeaseAnswer, type Refusal } from '../api.ts'
 import { releaseLease } from '../session.ts'
+import { whyNotTaken } from './not-taken.ts'
 import { Reporter } from './reporter.ts'
 import {
   acquireRequest,
@@ -52,7 +53,7 @@ export async function acquire(
   )
 }
 
-/** @returns the exit code. @throws SignalboxError `conflict` when the lease is not this commit's */
+/** @returns the exit code. @throws SignalboxError `conflict` when the lease is not, or was not to the end, this commit's */
 export async function release(
   provider: string | undefined,
   flags: ReleaseFlags,
@@ -73,7 +74,8 @@ export async function release(
       const onProgress = reporter.progress.bind(reporter)
       const api = connection.leases
       const answer = await releaseLease({ ...group, api, clock, random, outcome, signal, onProgress })
-      if (answer.kind === 'refused') throw notReleased(group.provider, answer)
+      const why = whyNotTaken(answer, outcome === 'success')
+      if (why !== undefined) throw notReleased(group.provider, why)
       print(group, answer, flags, context)
       return 0
     } catch (error) {
@@ -112,7 +114,7 @@ function print(
   stdout.write(json === true ? answerJson(provider, answer) : `${word}\n`)
 }
 
-function notReleased(provider: AcquireRequest['provider'], { reason }: Refusal): SignalboxError {
+function notReleased(provider: AcquireRequest['provider'], reason: string): SignalboxError {
   const label = providerLabel(provider)
   return new SignalboxError(
     'conflict',

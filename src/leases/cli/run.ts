@@ -3,7 +3,8 @@
  * runs is in `cli/held-command.ts`.
  *
  * Invariants: the command starts only while the lease is held, never for `completed`; success is told only when the command
- * ended with 0 while the lease was held; a signal while waiting withdraws the request.
+ * ended with 0, by itself, while the lease was held; a success that the server does not take is a lost lease; a signal while
+ * waiting withdraws the request.
  */
 import type { ConnectOptions, LeaseConnection, LeaseContext } from '../../cli/context.ts'
 import { exitCodeOfSignal, HeldCommand, type Held, type RunParts } from '../../cli/held-command.ts'
@@ -12,6 +13,7 @@ import { SignalboxError } from '../../kernel/error.ts'
 import { checkPlatform } from '../../supervisor/supervise.ts'
 import { providerLabel } from '../api.ts'
 import { openLease, type Lease, type OpenedLease } from '../session.ts'
+import { whyNotTaken } from './not-taken.ts'
 import { Reporter } from './reporter.ts'
 import type { AcquireRequest, RunRequest } from './request.ts'
 
@@ -97,20 +99,31 @@ function held(lease: Lease, { lines }: Reporter): Held {
     ...lease,
     async giveBack(succeeded, signal) {
       const answer = await lease.release(succeeded ? 'success' : 'failure', { signal })
+      const why = whyNotTaken(answer, succeeded)
+      if (why !== undefined && succeeded) return lostMeanwhile(lease, why)
       if (answer.kind === 'lease') {
         lines.note(succeeded ? 'released as success' : 'released as failure', {
           event: 'released',
           status: answer.status,
         })
-        return
+      } else {
+        lines.warn(
+          new SignalboxError('conflict', `the server does not take the release: ${answer.reason}`),
+          'the lease was not this commit’s any more',
+        )
       }
-      const { reason } = answer
-      lines.warn(
-        new SignalboxError('conflict', `the server does not take the release: ${reason}`),
-        'the lease was not this commit’s any more',
-      )
+      return undefined
     },
   }
+}
+
+function lostMeanwhile({ provider, sha }: Lease, why: string): SignalboxError {
+  const name = providerLabel(provider)
+  return new SignalboxError(
+    'lease_lost',
+    `${name}: the lease was lost while the command ran, and others may have worked meanwhile: ${why}`,
+    { details: { provider: name, sha } },
+  )
 }
 
 function lapse({ request }: RunRequest): string {

@@ -2,11 +2,13 @@
  * A held lease: renews it from the grant on if it is to be renewed, knows until when it may be relied on, and releases it.
  *
  * Invariants:
- * - the deadline only moves forward, and only by a call answered `acquired` under the same fence, counted from its sending;
+ * - the deadline moves only by a call answered `acquired` under the same fence, counted from its sending; backwards only when
+ *   the server grants less than before, which is kept to from then on;
  * - `stopping` aborts at the latest one stop grace before the deadline, `lost` at it, at once when the server says so
  *   or when the machine turns out to have been suspended; both stay aborted, whatever is answered later;
  * - renewals overlap rather than queue: one that hangs delays no other;
- * - no renewal is sent once `release` or `abandon` was called, and none counts.
+ * - no renewal is sent once `release` or `abandon` was called, and none counts;
+ * - the release is sent when no renewal is under way: one that is decided after it would let the request in anew.
  */
 import { attempt } from '../../kernel/attempt.ts'
 import type { Clock, Timer } from '../../kernel/clock.ts'
@@ -16,7 +18,7 @@ import { SignalboxError } from '../../kernel/error.ts'
 import type { Random } from '../../kernel/id.ts'
 import { providerLabel, type LeaseAnswer, type LeasesApi, type ProviderName, type Refusal } from '../api.ts'
 import type { LeaseOutcome, WantedLease } from '../session.ts'
-import { deadlineOf, momentOf, suspendedMs, type LeaseTiming, type Moment } from './deadline.ts'
+import { deadlineOf, momentOf, shortened, suspendedMs, type LeaseTiming, type Moment } from './deadline.ts'
 import { tell, type LeaseProgressListener } from './progress.ts'
 import { release } from './release.ts'
 
@@ -36,14 +38,19 @@ export interface HoldOptions {
 
 const MAX_TICK_MS = 1_000
 const RENEW_ATTEMPT_MS = 10_000
+/** What renewals under way get to be answered before a release. */
+const LAST_ANSWERS_MS = 1_000
 
 export class Hold {
   readonly #options: HoldOptions
   readonly #stopping = new AbortController()
   readonly #lost = new AbortController()
-  /** Aborted when the hold is over: ends the renewals under way. */
-  readonly #over = new AbortController()
+  /** Aborted to end the renewals under way. */
+  readonly #hangUp = new AbortController()
+  readonly #renewals = new Set<Promise<unknown>>()
   readonly #listeners = new Set<(deadline: Deadline) => void>()
+  #over = false
+  #timing: LeaseTiming | undefined
   #sent: Moment
   #nextRenewalAt: number
   #failing = false
@@ -52,14 +59,14 @@ export class Hold {
 
   constructor(options: HoldOptions) {
     this.#options = options
+    this.#timing = options.timing
     this.#sent = options.sent
     this.#nextRenewalAt = options.sent.mono + (options.timing?.renewMs ?? Infinity)
     this.#tick()
   }
 
   get limits(): Deadline | undefined {
-    const { timing } = this.#options
-    return timing === undefined ? undefined : deadlineOf(this.#sent, timing)
+    return this.#timing === undefined ? undefined : deadlineOf(this.#sent, this.#timing)
   }
 
   get stopping(): AbortSignal {
@@ -72,7 +79,7 @@ export class Hold {
 
   isHeld(): boolean {
     this.#check()
-    return !this.#over.signal.aborted && !this.#lost.signal.aborted
+    return !this.#over && !this.#lost.signal.aborted
   }
 
   onDeadline(listener: (deadline: Deadline) => void): () => void {
@@ -83,20 +90,38 @@ export class Hold {
   /** See `Lease.release`. */
   release(outcome: LeaseOutcome, signal?: AbortSignal): Promise<LeaseAnswer | Refusal> {
     this.#end()
-    this.#released ??= release({ ...this.#options, outcome, signal })
+    this.#released ??= this.#release(outcome, signal)
     return this.#released
   }
 
   /** See `Lease.abandon`. */
   abandon(): void {
     this.#end()
+    this.#endRenewals()
+  }
+
+  async #release(outcome: LeaseOutcome, signal?: AbortSignal): Promise<LeaseAnswer | Refusal> {
+    if (this.#renewals.size > 0) await this.#lastAnswers(signal)
+    return release({ ...this.#options, outcome, signal })
+  }
+
+  /** Hanging up is the second choice: the server may decide all the same, later. */
+  async #lastAnswers(signal: AbortSignal | undefined): Promise<void> {
+    const { clock } = this.#options
+    const bounds = { clock, boundMs: LAST_ANSWERS_MS, ...(signal === undefined ? {} : { signal }) }
+    try {
+      await attempt(bounds, () => Promise.allSettled(this.#renewals))
+    } catch {
+      this.#endRenewals()
+      await Promise.allSettled(this.#renewals)
+    }
   }
 
   #tick(): void {
     this.#check()
-    const { clock, timing } = this.#options
-    if (this.#over.signal.aborted || timing === undefined) return
-    const now = clock.monotonic()
+    const timing = this.#timing
+    if (this.#over || timing === undefined) return
+    const now = this.#options.clock.monotonic()
     if (now >= this.#nextRenewalAt) this.#renew(timing)
     this.#arm(now, timing)
   }
@@ -111,8 +136,9 @@ export class Hold {
 
   /** Draws the consequences of what the clocks say. */
   #check(): void {
-    const { clock, timing } = this.#options
-    if (this.#over.signal.aborted || timing === undefined) return
+    const { clock } = this.#options
+    const timing = this.#timing
+    if (this.#over || timing === undefined) return
     const { at } = deadlineOf(this.#sent, timing)
     const now = clock.monotonic()
     const slept = suspendedMs(this.#sent, timing, clock)
@@ -132,30 +158,38 @@ export class Hold {
     this.#nextRenewalAt = sent.mono + timing.retryMs
     const boundMs = Math.min(RENEW_ATTEMPT_MS, timing.renewMs)
     const body = { sha, ref, priority, leaseMs: timing.leaseMs }
-    attempt({ clock, boundMs, signal: this.#over.signal }, (s) => api.acquire(provider, body, s)).then(
-      (answer) => this.#answered(answer, sent, timing),
-      (error: unknown) => this.#failed(error as SignalboxError, timing),
+    const renewal = attempt({ clock, boundMs, signal: this.#hangUp.signal }, (s) =>
+      api.acquire(provider, body, s),
     )
+      .then(
+        (answer) => this.#answered(answer, sent),
+        (error: unknown) => this.#failed(error as SignalboxError),
+      )
+      .finally(() => this.#renewals.delete(renewal))
+    this.#renewals.add(renewal)
   }
 
-  #answered(answer: LeaseAnswer | Refusal, sent: Moment, timing: LeaseTiming): void {
+  #answered(answer: LeaseAnswer | Refusal, sent: Moment): void {
     // First what has passed already: a supervisor has acted on the old deadline.
     this.#check()
-    if (this.#over.signal.aborted) return
+    const before = this.#timing
+    if (this.#over || before === undefined) return
     const why = this.#whyLost(answer)
     if (why !== undefined) {
       this.#lose(this.#lostError(why))
       return
     }
-    if (sent.mono <= this.#sent.mono) return
-    this.#sent = sent
-    this.#nextRenewalAt = sent.mono + timing.renewMs
+    const timing = believed(answer, before)
+    if (sent.mono <= this.#sent.mono && timing === before) return
+    this.#timing = timing
+    if (sent.mono > this.#sent.mono) this.#sent = sent
+    this.#nextRenewalAt = this.#sent.mono + timing.renewMs
     if (this.#failing) {
       this.#failing = false
       tell(this.#options.onProgress, { type: 'renewed' })
     }
     this.#tick()
-    if (!this.#over.signal.aborted) this.#tellDeadline(deadlineOf(sent, timing))
+    if (!this.#over) this.#tellDeadline(deadlineOf(this.#sent, timing))
   }
 
   /** Undefined: it is still ours. */
@@ -168,11 +202,12 @@ export class Hold {
     return `the server granted it anew (fence ${answer.fence}, was ${fence}): somebody else may have held it meanwhile`
   }
 
-  #failed(error: SignalboxError, { leaseMs, marginMs }: LeaseTiming): void {
-    if (this.#over.signal.aborted) return
+  #failed(error: SignalboxError): void {
+    const { limits } = this
+    if (this.#over || limits === undefined) return
     const { clock, onProgress } = this.#options
     this.#failing = true
-    const leftMs = this.#sent.mono + leaseMs - marginMs - clock.monotonic()
+    const leftMs = limits.at - clock.monotonic()
     tell(onProgress, { type: 'renew_failed', error, leftMs })
   }
 
@@ -188,14 +223,19 @@ export class Hold {
 
   #lose(error: SignalboxError): void {
     this.#end()
+    this.#endRenewals()
     this.#stopping.abort(error)
     this.#lost.abort(error)
   }
 
   #end(): void {
     this.#timer?.cancel()
-    this.#over.abort(new SignalboxError('cancelled', 'the hold is over'))
+    this.#over = true
     this.#listeners.clear()
+  }
+
+  #endRenewals(): void {
+    this.#hangUp.abort(new SignalboxError('cancelled', 'the hold is over'))
   }
 
   #lostError(why: string): SignalboxError {
@@ -205,4 +245,10 @@ export class Hold {
       details: { provider: name, sha: request.sha },
     })
   }
+}
+
+/** A server that was given a shorter longest lease meanwhile takes the holder for dead after that. */
+function believed(answer: LeaseAnswer | Refusal, timing: LeaseTiming): LeaseTiming {
+  const grantedMs = answer.kind === 'lease' ? answer.leaseMs : undefined
+  return grantedMs !== undefined && grantedMs < timing.leaseMs ? shortened(timing, grantedMs) : timing
 }

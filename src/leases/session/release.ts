@@ -7,6 +7,7 @@ import { backoffDelay } from '../../kernel/backoff.ts'
 import { sleep } from '../../kernel/clock.ts'
 import type { LeaseAnswer, Refusal } from '../api.ts'
 import type { ReleaseOptions } from '../session.ts'
+import { isForeign404 } from './foreign.ts'
 import { tell } from './progress.ts'
 
 const ATTEMPT_MS = 10_000
@@ -25,7 +26,8 @@ export async function release(options: ReleaseOptions): Promise<LeaseAnswer | Re
     try {
       return await attempt(bounds, (s) => api.release(provider, body, s))
     } catch (error) {
-      if (!isTransient(error) || clock.monotonic() >= until) throw error
+      const mayPass = isTransient(error) || isForeign404(error)
+      if (!mayPass || clock.monotonic() >= until) throw error
       tell(onProgress, { type: 'release_failed', error })
       await sleep(clock, backoffDelay(BACKOFF, n, random), signal)
     }

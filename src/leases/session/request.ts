@@ -9,6 +9,7 @@ import { isSignalboxError, SignalboxError, toSignalboxError } from '../../kernel
 import { providerLabel, type LeaseAnswer, type Refusal } from '../api.ts'
 import type { Lease, OpenedLease, OpenLeaseOptions } from '../session.ts'
 import { isUsable, momentOf, shortened, type LeaseTiming, type Moment } from './deadline.ts'
+import { isForeign404, isStrangeSuccess } from './foreign.ts'
 import { Hold } from './hold.ts'
 import { tell } from './progress.ts'
 
@@ -135,10 +136,8 @@ export class Request {
     }
   }
 
-  /** A path that was there and is not, and for which nobody answers as a Signalbox would, is a proxy's, for a while. */
   #mayPass(error: unknown): error is SignalboxError {
-    const foreign = isSignalboxError(error, 'not_found') && error.details['foreign'] === true
-    return isTransient(error) || (foreign && this.#reached)
+    return isTransient(error) || (isForeign404(error) && this.#reached)
   }
 
   #succeeded(): void {
@@ -226,6 +225,7 @@ export class Request {
 function wasNotApplied(error: unknown): boolean {
   return (
     isSignalboxError(error) &&
+    !isStrangeSuccess(error) &&
     error.code !== 'outcome_unknown' &&
     error.code !== 'internal' &&
     error.code !== 'cancelled'

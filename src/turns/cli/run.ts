@@ -103,5 +103,11 @@ function open(
 }
 
 function held(turn: Turn): Held {
-  return { ...turn, giveBack: (_succeeded, signal) => turn.release({ signal }) }
+  return {
+    ...turn,
+    async giveBack(_succeeded, signal) {
+      await turn.release({ signal })
+      return undefined
+    },
+  }
 }

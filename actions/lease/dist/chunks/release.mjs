@@ -6720,6 +6720,16 @@ function backoffDelay(backoff, attempt, random) {
 	const ceiling = Math.min(backoff.maxMs, backoff.baseMs * 2 ** Math.min(attempt, 30));
 	return random.next() * ceiling;
 }
+// src/leases/session/foreign.ts
+/** Answers that are nobody's of ours: a proxy's, or those of a server at another address. */
+/** A 404 that no Signalbox gave. Where one has answered before, it is a proxy's, for a while. */
+function isForeign404(error) {
+	return isSignalboxError(error, "not_found") && error.details["foreign"] === true;
+}
+/** A success that cannot be read: whoever gave it, the call may have been applied. */
+function isStrangeSuccess(error) {
+	return isSignalboxError(error, "unavailable") && error.details["strange"] === true;
+}
 // src/leases/session/progress.ts
 function tell$1(listener, progress) {
 	try {
@@ -6757,7 +6767,7 @@ async function release$1(options) {
 	for (let n = 0;; n++) try {
 		return await attempt(bounds, (s) => api.release(provider, body, s));
 	} catch (error) {
-		if (!isTransient(error) || clock.monotonic() >= until) throw error;
+		if (!(isTransient(error) || isForeign404(error)) || clock.monotonic() >= until) throw error;
 		tell$1(onProgress, {
 			type: "release_failed",
 			error
@@ -6770,21 +6780,28 @@ async function release$1(options) {
 * A held lease: renews it from the grant on if it is to be renewed, knows until when it may be relied on, and releases it.
 *
 * Invariants:
-* - the deadline only moves forward, and only by a call answered `acquired` under the same fence, counted from its sending;
+* - the deadline moves only by a call answered `acquired` under the same fence, counted from its sending; backwards only when
+*   the server grants less than before, which is kept to from then on;
 * - `stopping` aborts at the latest one stop grace before the deadline, `lost` at it, at once when the server says so
 *   or when the machine turns out to have been suspended; both stay aborted, whatever is answered later;
 * - renewals overlap rather than queue: one that hangs delays no other;
-* - no renewal is sent once `release` or `abandon` was called, and none counts.
+* - no renewal is sent once `release` or `abandon` was called, and none counts;
+* - the release is sent when no renewal is under way: one that is decided after it would let the request in anew.
 */
 const MAX_TICK_MS = 1e3;
 const RENEW_ATTEMPT_MS = 1e4;
+/** What renewals under way get to be answered before a release. */
+const LAST_ANSWERS_MS = 1e3;
 var Hold = class {
 	#options;
 	#stopping = new AbortController();
 	#lost = new AbortController();
-	/** Aborted when the hold is over: ends the renewals under way. */
-	#over = new AbortController();
+	/** Aborted to end the renewals under way. */
+	#hangUp = new AbortController();
+	#renewals = /* @__PURE__ */ new Set();
 	#listeners = /* @__PURE__ */ new Set();
+	#over = false;
+	#timing;
 	#sent;
 	#nextRenewalAt;
 	#failing = false;
@@ -6792,13 +6809,13 @@ var Hold = class {
 	#released;
 	constructor(options) {
 		this.#options = options;
+		this.#timing = options.timing;
 		this.#sent = options.sent;
 		this.#nextRenewalAt = options.sent.mono + (options.timing?.renewMs ?? Infinity);
 		this.#tick();
 	}
 	get limits() {
-		const { timing } = this.#options;
-		return timing === void 0 ? void 0 : deadlineOf(this.#sent, timing);
+		return this.#timing === void 0 ? void 0 : deadlineOf(this.#sent, this.#timing);
 	}
 	get stopping() {
 		return this.#stopping.signal;
@@ -6808,7 +6825,7 @@ var Hold = class {
 	}
 	isHeld() {
 		this.#check();
-		return !this.#over.signal.aborted && !this.#lost.signal.aborted;
+		return !this.#over && !this.#lost.signal.aborted;
 	}
 	onDeadline(listener) {
 		this.#listeners.add(listener);
@@ -6817,22 +6834,42 @@ var Hold = class {
 	/** See `Lease.release`. */
 	release(outcome, signal) {
 		this.#end();
-		this.#released ??= release$1({
-			...this.#options,
-			outcome,
-			signal
-		});
+		this.#released ??= this.#release(outcome, signal);
 		return this.#released;
 	}
 	/** See `Lease.abandon`. */
 	abandon() {
 		this.#end();
+		this.#endRenewals();
+	}
+	async #release(outcome, signal) {
+		if (this.#renewals.size > 0) await this.#lastAnswers(signal);
+		return release$1({
+			...this.#options,
+			outcome,
+			signal
+		});
+	}
+	/** Hanging up is the second choice: the server may decide all the same, later. */
+	async #lastAnswers(signal) {
+		const { clock } = this.#options;
+		const bounds = {
+			clock,
+			boundMs: LAST_ANSWERS_MS,
+			...signal === void 0 ? {} : { signal }
+		};
+		try {
+			await attempt(bounds, () => Promise.allSettled(this.#renewals));
+		} catch {
+			this.#endRenewals();
+			await Promise.allSettled(this.#renewals);
+		}
 	}
 	#tick() {
 		this.#check();
-		const { clock, timing } = this.#options;
-		if (this.#over.signal.aborted || timing === void 0) return;
-		const now = clock.monotonic();
+		const timing = this.#timing;
+		if (this.#over || timing === void 0) return;
+		const now = this.#options.clock.monotonic();
 		if (now >= this.#nextRenewalAt) this.#renew(timing);
 		this.#arm(now, timing);
 	}
@@ -6845,8 +6882,9 @@ var Hold = class {
 	}
 	/** Draws the consequences of what the clocks say. */
 	#check() {
-		const { clock, timing } = this.#options;
-		if (this.#over.signal.aborted || timing === void 0) return;
+		const { clock } = this.#options;
+		const timing = this.#timing;
+		if (this.#over || timing === void 0) return;
 		const { at } = deadlineOf(this.#sent, timing);
 		const now = clock.monotonic();
 		const slept = suspendedMs(this.#sent, timing, clock);
@@ -6867,29 +6905,33 @@ var Hold = class {
 			priority,
 			leaseMs: timing.leaseMs
 		};
-		attempt({
+		const renewal = attempt({
 			clock,
 			boundMs,
-			signal: this.#over.signal
-		}, (s) => api.acquire(provider, body, s)).then((answer) => this.#answered(answer, sent, timing), (error) => this.#failed(error, timing));
+			signal: this.#hangUp.signal
+		}, (s) => api.acquire(provider, body, s)).then((answer) => this.#answered(answer, sent), (error) => this.#failed(error)).finally(() => this.#renewals.delete(renewal));
+		this.#renewals.add(renewal);
 	}
-	#answered(answer, sent, timing) {
+	#answered(answer, sent) {
 		this.#check();
-		if (this.#over.signal.aborted) return;
+		const before = this.#timing;
+		if (this.#over || before === void 0) return;
 		const why = this.#whyLost(answer);
 		if (why !== void 0) {
 			this.#lose(this.#lostError(why));
 			return;
 		}
-		if (sent.mono <= this.#sent.mono) return;
-		this.#sent = sent;
-		this.#nextRenewalAt = sent.mono + timing.renewMs;
+		const timing = believed(answer, before);
+		if (sent.mono <= this.#sent.mono && timing === before) return;
+		this.#timing = timing;
+		if (sent.mono > this.#sent.mono) this.#sent = sent;
+		this.#nextRenewalAt = this.#sent.mono + timing.renewMs;
 		if (this.#failing) {
 			this.#failing = false;
 			tell$1(this.#options.onProgress, { type: "renewed" });
 		}
 		this.#tick();
-		if (!this.#over.signal.aborted) this.#tellDeadline(deadlineOf(sent, timing));
+		if (!this.#over) this.#tellDeadline(deadlineOf(this.#sent, timing));
 	}
 	/** Undefined: it is still ours. */
 	#whyLost(answer) {
@@ -6899,14 +6941,15 @@ var Hold = class {
 		if (answer.fence === fence) return void 0;
 		return `the server granted it anew (fence ${answer.fence}, was ${fence}): somebody else may have held it meanwhile`;
 	}
-	#failed(error, { leaseMs, marginMs }) {
-		if (this.#over.signal.aborted) return;
+	#failed(error) {
+		const { limits } = this;
+		if (this.#over || limits === void 0) return;
 		const { clock, onProgress } = this.#options;
 		this.#failing = true;
 		tell$1(onProgress, {
 			type: "renew_failed",
 			error,
-			leftMs: this.#sent.mono + leaseMs - marginMs - clock.monotonic()
+			leftMs: limits.at - clock.monotonic()
 		});
 	}
 	#tellDeadline(deadline) {
@@ -6916,13 +6959,17 @@ var Hold = class {
 	}
 	#lose(error) {
 		this.#end();
+		this.#endRenewals();
 		this.#stopping.abort(error);
 		this.#lost.abort(error);
 	}
 	#end() {
 		this.#timer?.cancel();
-		this.#over.abort(new SignalboxError("cancelled", "the hold is over"));
+		this.#over = true;
 		this.#listeners.clear();
+	}
+	#endRenewals() {
+		this.#hangUp.abort(new SignalboxError("cancelled", "the hold is over"));
 	}
 	#lostError(why) {
 		const { provider, request } = this.#options;
@@ -6933,6 +6980,11 @@ var Hold = class {
 		} });
 	}
 };
+/** A server that was given a shorter longest lease meanwhile takes the holder for dead after that. */
+function believed(answer, timing) {
+	const grantedMs = answer.kind === "lease" ? answer.leaseMs : void 0;
+	return grantedMs !== void 0 && grantedMs < timing.leaseMs ? shortened(timing, grantedMs) : timing;
+}
 // actions/lease/src/inputs.ts
 /**
 * The inputs of the action, checked before anything is asked. `action.yml` is their description.
@@ -7070,15 +7122,22 @@ function branchOf(ref) {
 * It is compared with the base *branch*: `base_sha` of the event is the group before this one in the queue, so every group
 * would be ahead of it by its own commits only. The branch moves when groups are merged, which makes all of the rest fall by as
 * much; so it is asked again with each poll, else a group that asked before a merge would pass for one that contains those that
-* asked after it. A question that changes nothing is answered 304, which GitHub does not count.
+* asked after it, and would have them told `completed` untested. A question that changes nothing is answered 304, which GitHub
+* does not count.
 *
-* Invariant: a priority is at least 1, and a whole number.
+* Invariants:
+* - a priority is at least 1, and a whole number;
+* - while GitHub does not say how it stands there is none to ask with: numbers only fall, so an old one is too high. Whoever
+*   does not ask for a while is forgotten by the lease server, and let in again.
 */
 const ANSWER_MS = 1e4;
 /** A question about the lease waits for it. */
 const RENEWAL_MS = 4e3;
-/** Between questions to one that gives no entity tags, so that each counts: it has a limit for all jobs of a repository. */
-const UNTAGGED_MS = 6e4;
+/**
+* How old a number without an entity tag may be: two polls, of which one is not asked, for each question counts and there is a
+* limit for all jobs of a repository.
+*/
+const UNTAGGED_MS = 1e4;
 const BACKOFF$1 = {
 	baseMs: 500,
 	maxMs: 1e4
@@ -7102,7 +7161,9 @@ var Comparison = class {
 	#options;
 	#url;
 	#etag;
-	/** GitHub is left alone until then, by the monotonic clock. */
+	/** Until then, by the monotonic clock, the number is young enough. */
+	#freshUntil = -Infinity;
+	/** GitHub asks to be left alone until then, by the monotonic clock. */
 	#notBefore = -Infinity;
 	current = 1;
 	failure;
@@ -7128,20 +7189,28 @@ var Comparison = class {
 		}
 	}
 	async renew(signal) {
-		if (systemClock.monotonic() < this.#notBefore) return;
+		const now = systemClock.monotonic();
+		if (now < this.#freshUntil) return;
+		if (this.failure !== void 0 && now < this.#notBefore) throw this.failure;
 		try {
 			await this.#ask(signal, RENEWAL_MS);
 			this.failure = void 0;
 		} catch (error) {
 			signal?.throwIfAborted();
 			if (!isSignalboxError(error)) throw error;
-			this.failure = error;
-			this.#notBefore = systemClock.monotonic() + Number(error.details["retryAfterMs"] ?? 0);
+			const { message, details } = error;
+			this.failure = new SignalboxError("unavailable", message, {
+				cause: error,
+				details
+			});
+			this.#notBefore = systemClock.monotonic() + Number(details["retryAfterMs"] ?? 0);
+			throw this.failure;
 		}
 	}
 	async #ask(signal, limitMs) {
 		const token = input("token");
 		const limit = AbortSignal.timeout(limitMs);
+		const sentAt = systemClock.monotonic();
 		let answer;
 		let text;
 		try {
@@ -7164,7 +7233,7 @@ var Comparison = class {
 		if (answer.status !== 200) throw this.#refused(answer);
 		this.current = Math.max(1, aheadBy(text) ?? this.#strange());
 		this.#etag = answer.headers.get("etag") ?? void 0;
-		if (this.#etag === void 0) this.#notBefore = systemClock.monotonic() + UNTAGGED_MS;
+		if (this.#etag === void 0) this.#freshUntil = sentAt + UNTAGGED_MS;
 	}
 	#refused({ status, headers }) {
 		const wait = waitOf(headers);
@@ -7477,7 +7546,8 @@ function messageOf(error) {
 * The answers of the leases' wire, in both generations' forms: facts of a request nested under `request`, flat, or both.
 *
 * Invariant: nothing is taken for a lease that does not say so itself: an answer that is no JSON, has another status than
-* those of the wire, contradicts itself or speaks of another commit is `unavailable`, for whoever gave it is not Signalbox.
+* those of the wire, contradicts itself or does not name the commit is `unavailable`, for whoever gave it is not Signalbox.
+* `details.strange` is set then, for what passed such an answer on may have passed the call on as well.
 */
 /** RFC 3339 → milliseconds. */
 const time = string().transform((text, context) => {
@@ -7559,7 +7629,8 @@ function readLease(answer, asked) {
 	const statuses = STATUSES[asked.verb];
 	const status = said !== void 0 && Object.hasOwn(statuses, said) ? statuses[said] : void 0;
 	if (status === void 0) throw strange(answer.facts, `with the lease status '${printed(said)}'`);
-	if (sha !== void 0 && sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`);
+	if (sha === void 0) throw strange(answer.facts, "about no commit");
+	if (sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`);
 	const retryAfterMs = typeof body.retry_after === "number" ? body.retry_after * 1e3 : answer.retryAfterMs;
 	return {
 		kind: "lease",
@@ -7656,14 +7727,14 @@ function merged(body, facts) {
 }
 function read(shape, { status, text, facts }) {
 	const json = parseJson(text);
-	if (json === void 0) throw foreignAnswer(status, facts);
+	if (json === void 0) throw strange(facts, `with status ${status}`);
 	const body = shape.safeParse(json);
 	if (body.success) return body.data;
 	const at = body.error.issues[0];
 	throw strange(facts, `in another shape (${at?.path.join(".")}: ${at?.message})`);
 }
 function strange({ address }, how) {
-	return new SignalboxError("unavailable", `${address}: answered ${how}, not as Signalbox does; check the address`);
+	return new SignalboxError("unavailable", `${address}: answered ${how}, not as Signalbox does; check the address`, { details: { strange: true } });
 }
 function printed(text) {
 	return (text ?? "").slice(0, 60);
@@ -35753,7 +35824,7 @@ function maskSecrets(env) {
 	maskCredential(input("auth"));
 	for (const secret of [input("token"), env["SIGNALBOX_TOKEN"] || void 0]) maskCredential(secret);
 }
-/** Leases asked for with the priority as it is at the moment of each question. */
+/** Leases asked for with the priority as it is at the moment of each question; without one, nothing is asked. */
 function following({ acquire, release }, priority) {
 	let first = true;
 	return {
@@ -35873,10 +35944,10 @@ var Waiting = class {
 				this.#remind(`waiting: ${event.reason ?? (event.admitted ? "pending" : "a batch is being settled")}`);
 				return;
 			case "unreachable":
-				this.#remind(`the server does not answer, asking again: ${inputWords(event.error)}`);
+				this.#remind(this.#silence(event.error));
 				return;
 			case "reachable":
-				this.#say("the server answers again");
+				this.#say("the server is asked again, and answers");
 				return;
 			case "withdraw_failed":
 				this.leftBehind = true;
@@ -35895,9 +35966,12 @@ var Waiting = class {
 		this.#said.set(what, now);
 		this.#say(text);
 	}
+	#silence(error) {
+		const why = inputWords(error);
+		return error === this.#priority.failure ? `the server is not asked, for the priority may have fallen: ${why}` : `the server does not answer, asking again: ${why}`;
+	}
 	#sayPriority() {
-		const { current, failure } = this.#priority;
-		if (failure !== void 0) this.#remind(`the priority stays ${current}: ${failure.message}`);
+		const { current } = this.#priority;
 		if (current === this.#shownPriority) return;
 		this.#say(`the base branch has moved: the priority is ${current} now, was ${this.#shownPriority}`);
 		this.#shownPriority = current;
@@ -36003,4 +36077,4 @@ async function priorityNow(about) {
 		return 1;
 	}
 }
-export { runStep as A, isUsable as C, formatDuration as D, shortened as E, input as F, SignalboxError as I, isSignalboxError as L, say as M, sleep as N, providerLabel as O, systemClock as P, toSignalboxError as R, isTransient as S, momentOf as T, waitTimeoutInput as _, noteRequest as a, backoffDelay as b, leaseServer as c, fixedPriority as d, mergeGroup as f, serverInput as g, priorityInput as h, noteEnd as i, progressFold as j, systemRandom as k, maskSecrets as l, formInput as m, releaseTaken as n, announce as o, stepWords as p, Waiting as r, following as s, release as t, commitsAhead as u, Hold as v, leaseTiming as w, attempt as x, tell$1 as y, warning as z };
+export { providerLabel as A, toSignalboxError as B, attempt as C, momentOf as D, leaseTiming as E, sleep as F, systemClock as I, input as L, runStep as M, progressFold as N, shortened as O, say as P, SignalboxError as R, backoffDelay as S, isUsable as T, warning as V, waitTimeoutInput as _, noteRequest as a, isForeign404 as b, leaseServer as c, fixedPriority as d, mergeGroup as f, serverInput as g, priorityInput as h, noteEnd as i, systemRandom as j, formatDuration as k, maskSecrets as l, formInput as m, releaseTaken as n, announce as o, stepWords as p, Waiting as r, following as s, release as t, commitsAhead as u, Hold as v, isTransient as w, isStrangeSuccess as x, tell$1 as y, isSignalboxError as z };

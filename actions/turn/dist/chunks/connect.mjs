@@ -328,7 +328,8 @@ function pullRequestOf(ref) {
 * The answers of the leases' wire, in both generations' forms: facts of a request nested under `request`, flat, or both.
 *
 * Invariant: nothing is taken for a lease that does not say so itself: an answer that is no JSON, has another status than
-* those of the wire, contradicts itself or speaks of another commit is `unavailable`, for whoever gave it is not Signalbox.
+* those of the wire, contradicts itself or does not name the commit is `unavailable`, for whoever gave it is not Signalbox.
+* `details.strange` is set then, for what passed such an answer on may have passed the call on as well.
 */
 /** RFC 3339 → milliseconds. */
 const time = string().transform((text, context) => {
@@ -410,7 +411,8 @@ function readLease(answer, asked) {
 	const statuses = STATUSES[asked.verb];
 	const status = said !== void 0 && Object.hasOwn(statuses, said) ? statuses[said] : void 0;
 	if (status === void 0) throw strange(answer.facts, `with the lease status '${printed(said)}'`);
-	if (sha !== void 0 && sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`);
+	if (sha === void 0) throw strange(answer.facts, "about no commit");
+	if (sha !== asked.sha) throw strange(answer.facts, `about commit '${printed(sha)}'`);
 	const retryAfterMs = typeof body.retry_after === "number" ? body.retry_after * 1e3 : answer.retryAfterMs;
 	return {
 		kind: "lease",
@@ -507,14 +509,14 @@ function merged(body, facts) {
 }
 function read(shape, { status, text, facts }) {
 	const json = parseJson(text);
-	if (json === void 0) throw foreignAnswer(status, facts);
+	if (json === void 0) throw strange(facts, `with status ${status}`);
 	const body = shape.safeParse(json);
 	if (body.success) return body.data;
 	const at = body.error.issues[0];
 	throw strange(facts, `in another shape (${at?.path.join(".")}: ${at?.message})`);
 }
 function strange({ address }, how) {
-	return new SignalboxError("unavailable", `${address}: answered ${how}, not as Signalbox does; check the address`);
+	return new SignalboxError("unavailable", `${address}: answered ${how}, not as Signalbox does; check the address`, { details: { strange: true } });
 }
 function printed(text) {
 	return (text ?? "").slice(0, 60);
