@@ -37,9 +37,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'holder-expires-early',
     fault: 'a holder loses its lease before its time',
-    edits: [
-      edit('settle.ts', 'Math.max(holder.expiresAt, missed) + slackMs', 'holder.expiresAt - 30_000'),
-    ],
+    edits: [edit('settle.ts', 'Math.max(holder.expiresAt, missed) + slackMs', 'holder.expiresAt - 30_000')],
   },
   {
     name: 'nobody-is-forgotten',
