@@ -60,7 +60,7 @@ describe.each(Object.entries(engines))('on %s', (name, { start, differs }) => {
   })
   afterAll(() => engine.stop())
 
-  describe.concurrent('at the same time', () => {
+  describe('as the port says', () => {
     beforeEach(({ task, skip }) => {
       const why = differs[task.name]
       if (why === undefined) return

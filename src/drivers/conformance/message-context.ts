@@ -64,7 +64,7 @@ export class MessageContext {
 
   /** So long a message is hidden that the calls before its time do not outlast it, also on a slow machine in real time. */
   get hiddenMs(): number {
-    return this.manual ? 2 * UNIT : 5 * UNIT
+    return this.manual ? 2 * UNIT : 8 * UNIT
   }
 
   /** A queue nobody else has. */
