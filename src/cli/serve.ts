@@ -9,8 +9,7 @@ import { configKeys, type ConfigKey } from '../server/config/keys.ts'
 import { loadConfig } from '../server/config/load.ts'
 import type { Terminal } from './terminal.ts'
 import { onCrash } from './crash.ts'
-
-const SIGNALS = { SIGTERM: 15, SIGINT: 2 } as const
+import { stopRequested } from './stop-requested.ts'
 
 export function serveCommand(terminal: Terminal): Command {
   const command = new Command('serve').description(
@@ -62,20 +61,6 @@ function flagFor({ flag, type, meaning, defaultValue }: ConfigKey): Option | und
   if (type === 'boolean') return new Option(flag, meaning)
   const shown = defaultValue === undefined ? meaning : `${meaning} (default: ${defaultValue})`
   return new Option(`${flag} <${type.replaceAll(' ', '-')}>`, shown)
-}
-
-/** Resolves at the first signal to stop; a second one ends the process where it stands. */
-function stopRequested(): Promise<void> {
-  return new Promise((stop) => {
-    let asked = false
-    for (const [signal, number] of Object.entries(SIGNALS)) {
-      process.on(signal, () => {
-        if (asked) process.exit(128 + number)
-        asked = true
-        stop()
-      })
-    }
-  })
 }
 
 /**

@@ -9,8 +9,7 @@ import { systemRandom } from '../kernel/id.ts'
 import { onCrash } from './crash.ts'
 import type { SidecarFlags } from './sidecar/settings.ts'
 import type { Terminal } from './terminal.ts'
-
-const SIGNALS = { SIGTERM: 15, SIGINT: 2 } as const
+import { stopRequested } from './stop-requested.ts'
 
 export function sidecarCommand(terminal: Terminal): Command {
   const command = new Command('sidecar').description(
@@ -64,18 +63,4 @@ export function sidecarCommand(terminal: Terminal): Command {
     await sidecar.close()
   })
   return command
-}
-
-/** Resolves at the first signal to stop; a second one ends the process where it stands. */
-function stopRequested(): Promise<void> {
-  return new Promise((stop) => {
-    let asked = false
-    for (const [signal, number] of Object.entries(SIGNALS)) {
-      process.on(signal, () => {
-        if (asked) process.exit(128 + number)
-        asked = true
-        stop()
-      })
-    }
-  })
 }

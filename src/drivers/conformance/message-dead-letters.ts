@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Dead-letter queues: what moves there, when, and the way back. */
 import { describe, expect, it } from 'vitest'
 import { grouped, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'
 

@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). FIFO queues: order within groups, locked groups, deduplication. */
 import { describe, expect, it } from 'vitest'
 import type { OutgoingMessage } from '../../ports/message-queue.ts'
 import { code, grouped, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'

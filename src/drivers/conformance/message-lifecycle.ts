@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Opening again, closing, and the queues an engine knows. */
 import { describe, expect, it } from 'vitest'
 import { grouped, MessageContext, numbered, UNIT, type OpenMessages } from './message-context.ts'
 

@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). What is told without receiving: queue facts, counts, peeks. */
 import { describe, expect, it } from 'vitest'
 import type { OutgoingMessage } from '../../ports/message-queue.ts'
 import { grouped, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'

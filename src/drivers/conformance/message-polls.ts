@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Receives that wait: when they wake, end and are aborted. */
 import { describe, expect, it } from 'vitest'
 import type { ReceivedMessage } from '../../ports/message-queue.ts'
 import { grouped, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'

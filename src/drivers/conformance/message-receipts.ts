@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Receipts: delete, visibility and nacks, and what becomes of ended ones. */
 import { describe, expect, it } from 'vitest'
 import { code, messagesForBlock, numbered, UNIT, type OpenMessages } from './message-context.ts'
 

@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Receiving: what comes, how much of it, and for how long it is hidden. */
 import { describe, expect, it } from 'vitest'
 import { messagesForBlock, numbered, type OpenMessages } from './message-context.ts'
 

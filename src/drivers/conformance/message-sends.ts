@@ -1,3 +1,4 @@
+/** Part of the contract of message engines (message-suite.ts). Sending: batches, sizes, attributes, delays, and what is refused. */
 import { describe, expect, it } from 'vitest'
 import type { OutgoingMessage } from '../../ports/message-queue.ts'
 import { portableMessageLimits } from '../../ports/message-queue.ts'

@@ -7,6 +7,7 @@ import { SignalboxError, type ErrorCode } from '../../kernel/error.ts'
 import { UNAUTHENTICATED } from '../shared/aws-failure.ts'
 import type { Failure } from './failure.ts'
 import type { TableKeys } from './table.ts'
+import { meaningOf, type AwsCall } from '../shared/aws-meaning.ts'
 
 /** All that a store ever asks of IAM, on the table alone. */
 export const ACTIONS = ['GetItem', 'Query', 'PutItem', 'DeleteItem', 'ConditionCheckItem'] as const
@@ -23,51 +24,13 @@ export interface Call {
 }
 
 export function translate(failure: Failure, call: Call): SignalboxError {
-  const [code, text] = meaning(failure, call)
+  const [code, text] = meaningOf(failure, awsCall(call), () => refused(failure, call))
   return new SignalboxError(code, text, { cause: failure.error })
 }
 
-function meaning(failure: Failure, call: Call): readonly [ErrorCode, string] {
-  const { operation, write } = call
-  const said = `${failure.name}: ${failure.message}`
-  switch (failure.kind) {
-    case 'unprepared':
-      return unprepared(failure, call)
-    case 'unreachable':
-      return [
-        'unavailable',
-        `cannot reach ${place(call)} (${failure.message}); check the network, the region and the endpoint`,
-      ]
-    case 'lost':
-      return write
-        ? ['outcome_unknown', `${place(call)} did not say whether ${operation} was applied (${said})`]
-        : ['unavailable', `${place(call)} did not answer ${operation} (${said})`]
-    case 'throttled':
-      return ['throttled', `${place(call)} takes no more calls at present (${said}); repeat later`]
-    case 'skewed':
-    case 'refused':
-      return refused(failure, call)
-  }
-}
-
-function unprepared(failure: Failure, call: Call): readonly [ErrorCode, string] {
-  const { name, message, status } = failure
-  if (/region is missing/i.test(message)) {
-    return ['config_invalid', `no AWS region for the DynamoDB table '${call.table}'; set AWS_REGION`]
-  }
-  if (status !== undefined && status >= 500) {
-    return ['unavailable', `no AWS credentials for ${place(call)} at present (${name}: ${message})`]
-  }
-  if (status !== undefined || /Credentials|Token|Provider/.test(name)) {
-    return [
-      'unauthenticated',
-      `no AWS credentials for ${place(call)} (${message}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role`,
-    ]
-  }
-  if (name === 'AbortError' || name === 'TimeoutError') {
-    return ['unavailable', `AWS credentials for ${place(call)} took too long (${message})`]
-  }
-  return ['config_invalid', `cannot prepare a request to ${place(call)} (${name}: ${message})`]
+function awsCall(call: Call): AwsCall {
+  const { operation, write, table } = call
+  return { operation, effect: write, what: `the DynamoDB table '${table}'`, where: place(call) }
 }
 
 function refused({ name, message, reasons }: Failure, call: Call): readonly [ErrorCode, string] {

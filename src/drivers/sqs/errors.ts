@@ -14,6 +14,7 @@ import {
   type AwsFailure,
   type Exchange,
 } from '../shared/aws-failure.ts'
+import { meaningOf, type AwsCall } from '../shared/aws-meaning.ts'
 
 /** What a call was about, for its messages. */
 export interface Call {
@@ -50,7 +51,7 @@ export function failureOf(thrown: unknown, exchange: Exchange): AwsFailure {
 
 export function translate(failure: AwsFailure, call: Call): SignalboxError {
   if (failure.kind === 'refused' && ABSENT.has(failure.name)) return absent(call, failure.error)
-  const [code, text] = meaning(failure, call)
+  const [code, text] = meaningOf(failure, awsCall(call), () => refused(failure, call))
   return new SignalboxError(code, text, { cause: failure.error, details: { queue: call.queue } })
 }
 
@@ -88,47 +89,9 @@ function absent(call: Call, cause: unknown): SignalboxError {
   return new SignalboxError(code, message, { cause, details: { queue: call.queue } })
 }
 
-function meaning(failure: AwsFailure, call: Call): readonly [ErrorCode, string] {
-  const { operation, effect } = call
-  const said = `${failure.name}: ${failure.message}`
-  switch (failure.kind) {
-    case 'unprepared':
-      return unprepared(failure, call)
-    case 'unreachable':
-      return [
-        'unavailable',
-        `cannot reach ${place(call)} (${failure.message}); check the network, the region and the endpoint`,
-      ]
-    case 'lost':
-      return effect
-        ? ['outcome_unknown', `${place(call)} did not say whether ${operation} was applied (${said})`]
-        : ['unavailable', `${place(call)} did not answer ${operation} (${said})`]
-    case 'throttled':
-      return ['throttled', `${place(call)} takes no more calls at present (${said}); repeat later`]
-    case 'skewed':
-    case 'refused':
-      return refused(failure, call)
-  }
-}
-
-function unprepared(failure: AwsFailure, call: Call): readonly [ErrorCode, string] {
-  const { name, message, status } = failure
-  if (/region is missing/i.test(message)) {
-    return ['config_invalid', `no AWS region for the SQS queue '${call.queue}'; set AWS_REGION`]
-  }
-  if (status !== undefined && status >= 500) {
-    return ['unavailable', `no AWS credentials for ${place(call)} at present (${name}: ${message})`]
-  }
-  if (status !== undefined || /Credentials|Token|Provider/.test(name)) {
-    return [
-      'unauthenticated',
-      `no AWS credentials for ${place(call)} (${message}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role`,
-    ]
-  }
-  if (name === 'AbortError' || name === 'TimeoutError') {
-    return ['unavailable', `AWS credentials for ${place(call)} took too long (${message})`]
-  }
-  return ['config_invalid', `cannot prepare a request to ${place(call)} (${name}: ${message})`]
+function awsCall(call: Call): AwsCall {
+  const { operation, effect, queue } = call
+  return { operation, effect, what: `the SQS queue '${queue}'`, where: place(call) }
 }
 
 function refused({ name, message }: AwsFailure, call: Call): readonly [ErrorCode, string] {

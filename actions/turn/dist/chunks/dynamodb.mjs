@@ -157,6 +157,27 @@ function messageOf(error, thrown) {
 function oneLine(text) {
 	return text.replaceAll(/\s+/g, " ").trim();
 }
+// src/drivers/shared/aws-meaning.ts
+/** @param refused what a client error of the service means, in its own words */
+function meaningOf(failure, call, refused) {
+	const { operation, effect, where } = call;
+	const said = `${failure.name}: ${failure.message}`;
+	switch (failure.kind) {
+		case "unprepared": return unprepared(failure, call);
+		case "unreachable": return ["unavailable", `cannot reach ${where} (${failure.message}); check the network, the region and the endpoint`];
+		case "lost": return effect ? ["outcome_unknown", `${where} did not say whether ${operation} was applied (${said})`] : ["unavailable", `${where} did not answer ${operation} (${said})`];
+		case "throttled": return ["throttled", `${where} takes no more calls at present (${said}); repeat later`];
+		case "skewed":
+		case "refused": return refused();
+	}
+}
+function unprepared({ name, message, status }, { where, what }) {
+	if (/region is missing/i.test(message)) return ["config_invalid", `no AWS region for ${what}; set AWS_REGION`];
+	if (status !== void 0 && status >= 500) return ["unavailable", `no AWS credentials for ${where} at present (${name}: ${message})`];
+	if (status !== void 0 || /Credentials|Token|Provider/.test(name)) return ["unauthenticated", `no AWS credentials for ${where} (${message}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role`];
+	if (name === "AbortError" || name === "TimeoutError") return ["unavailable", `AWS credentials for ${where} took too long (${message})`];
+	return ["config_invalid", `cannot prepare a request to ${where} (${name}: ${message})`];
+}
 // src/drivers/dynamodb/errors.ts
 /**
 * A failure in our words: which code, what it means for this table, and what to do.
@@ -172,28 +193,17 @@ const ACTIONS = [
 	"ConditionCheckItem"
 ];
 function translate(failure, call) {
-	const [code, text] = meaning(failure, call);
+	const [code, text] = meaningOf(failure, awsCall(call), () => refused(failure, call));
 	return new SignalboxError(code, text, { cause: failure.error });
 }
-function meaning(failure, call) {
-	const { operation, write } = call;
-	const said = `${failure.name}: ${failure.message}`;
-	switch (failure.kind) {
-		case "unprepared": return unprepared(failure, call);
-		case "unreachable": return ["unavailable", `cannot reach ${place(call)} (${failure.message}); check the network, the region and the endpoint`];
-		case "lost": return write ? ["outcome_unknown", `${place(call)} did not say whether ${operation} was applied (${said})`] : ["unavailable", `${place(call)} did not answer ${operation} (${said})`];
-		case "throttled": return ["throttled", `${place(call)} takes no more calls at present (${said}); repeat later`];
-		case "skewed":
-		case "refused": return refused(failure, call);
-	}
-}
-function unprepared(failure, call) {
-	const { name, message, status } = failure;
-	if (/region is missing/i.test(message)) return ["config_invalid", `no AWS region for the DynamoDB table '${call.table}'; set AWS_REGION`];
-	if (status !== void 0 && status >= 500) return ["unavailable", `no AWS credentials for ${place(call)} at present (${name}: ${message})`];
-	if (status !== void 0 || /Credentials|Token|Provider/.test(name)) return ["unauthenticated", `no AWS credentials for ${place(call)} (${message}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role`];
-	if (name === "AbortError" || name === "TimeoutError") return ["unavailable", `AWS credentials for ${place(call)} took too long (${message})`];
-	return ["config_invalid", `cannot prepare a request to ${place(call)} (${name}: ${message})`];
+function awsCall(call) {
+	const { operation, write, table } = call;
+	return {
+		operation,
+		effect: write,
+		what: `the DynamoDB table '${table}'`,
+		where: place(call)
+	};
 }
 function refused({ name, message, reasons }, call) {
 	const where = place(call);
