@@ -24,6 +24,7 @@ export const outgoingMessage = z.object({
   groupId: z.string().optional(),
   deduplicationId: z.string().optional(),
   traceHeader: z.string().optional(),
+  deadLetterSource: z.string().optional().describe('Of a dead letter: the queue it comes from'),
 })
 
 const messageFacts = z.object({
@@ -57,6 +58,56 @@ export const failedEntry = z.object({
 })
 const lostEntry = z.object({ status: z.literal('lost') })
 
+const deadLetterPolicy = z.object({ queue: messageQueueName, maxReceives: z.number().int() })
+
+export const queueOptionsBody = z.object({
+  contentDeduplication: z.boolean().optional().describe('FIFO: by the body, where no id is given'),
+  visibilityMs: z.number().optional().describe('Default 30000'),
+  delayMs: z.number().optional().describe('Default 0'),
+  retentionMs: z.number().optional().describe('Default 4 days'),
+  deadLetter: deadLetterPolicy.optional(),
+})
+
+export const queueFactsView = z.object({
+  name: z.string(),
+  fifo: z.boolean(),
+  contentDeduplication: z.boolean(),
+  visibilityMs: z.number(),
+  delayMs: z.number(),
+  retentionMs: z.number(),
+  deadLetter: deadLetterPolicy.optional(),
+})
+
+const limit = z.number()
+/** The server's clock, to which deadlines refer. */
+const now = z.number().optional().describe('Milliseconds since the epoch, by the clock of the server')
+
+/** What this place offers, and which queues the caller may see. */
+export const messageQueuesView = z.object({
+  queues: z.array(z.string()),
+  limits: z.object({
+    batchEntries: limit,
+    receiveMessages: limit,
+    messageBytes: limit,
+    batchBytes: limit,
+    attributes: limit,
+    visibilityMs: limit,
+    delayMs: limit,
+    waitMs: limit,
+    minRetentionMs: limit,
+    maxRetentionMs: limit,
+  }),
+  capabilities: z.looseObject({
+    queues: z.enum(['declared', 'existing']),
+    resolutionMs: z.number(),
+    stats: z.enum(['exact', 'approximate']),
+    receipts: z.enum(['exact', 'lenient']),
+    delivery: z.enum(['exact', 'sampled']),
+    peek: z.boolean(),
+  }),
+  now,
+})
+
 export const sendBody = z.object({ messages: z.array(outgoingMessage) })
 export const sendView = z.object({
   results: z.array(
@@ -73,7 +124,7 @@ export const receiveBody = z.object({
   waitMs: z.number().optional().describe('How long to wait for a first message; at most 20000, default 0'),
   attributes: z.array(z.string()).optional().describe('Names or prefix.*; default: all'),
 })
-export const receiveView = z.object({ messages: z.array(receivedMessage) })
+export const receiveView = z.object({ messages: z.array(receivedMessage), now })
 
 export const deleteBody = z.object({ receipts: z.array(z.string()) })
 export const deleteView = z.object({
@@ -81,12 +132,20 @@ export const deleteView = z.object({
 })
 
 export const visibilityBody = z.object({
-  changes: z.array(z.object({ receipt: z.string(), visibilityMs: z.number(), nack: z.boolean().optional() })),
+  changes: z.array(
+    z.object({
+      receipt: z.string(),
+      visibilityMs: z.number(),
+      nack: z.boolean().optional(),
+      uncounted: z.boolean().optional(),
+    }),
+  ),
 })
 export const visibilityView = z.object({
   results: z.array(
     z.union([z.object({ status: z.literal('changed'), deadline: z.number() }), lostEntry, failedEntry]),
   ),
+  now,
 })
 
 export const statsView = z.object({
@@ -121,6 +180,36 @@ export type StatsView = z.infer<typeof statsView>
 export type PeekView = z.infer<typeof peekView>
 export type RedriveBody = z.infer<typeof redriveBody>
 export type RedriveView = z.infer<typeof redriveView>
+
+/** The port itself, for a client that implements it at a distance, and what it checks before it asks. */
+export type {
+  ChangeResult,
+  DeleteResult,
+  MessageAttributes,
+  MessageCapabilities,
+  MessageLimits,
+  MessageQueue,
+  OutgoingMessage,
+  PeekOptions,
+  PeekPage,
+  QueueFacts,
+  QueueOptions,
+  QueueStats,
+  ReceivedMessage,
+  ReceiveOptions,
+  RedriveOptions,
+  RedriveResult,
+  SendResult,
+  VisibilityChange,
+} from '../ports/message-queue.ts'
+export {
+  checkChanges,
+  checkQueue,
+  checkReceipts,
+  checkReceive,
+  checkSend,
+  checkWhole,
+} from '../ports/message-checks.ts'
 
 /** Every call throws `SignalboxError`; entries of batches fail by themselves. */
 export interface MessagesApi {

@@ -25,6 +25,11 @@ const ATTRIBUTE_NAME = /^(?!(?:aws|amazon)\.)[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*
 const ATTRIBUTE_TYPE = /^(String|Number|Binary)(?:\.[\x21-\x7e]+)?$/
 const ATTRIBUTE_PATTERN = /^[A-Za-z0-9_.-]+(?:\.?\*)?$|^\*$/
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+/**
+ * Where an engine has no other place for a message's `deadLetterSource`. Nobody sets it as an attribute: who may send to a queue
+ * might not to the one that a redrive would then choose.
+ */
+export const SOURCE_ATTRIBUTE = 'signalbox.source'
 const MAX_NAME = 256
 const MAX_RECEIVES = 1_000
 const MAX_RECEIPT = 4_096
@@ -37,11 +42,14 @@ export function isFifoName(queue: string): boolean {
   return queue.endsWith(FIFO_SUFFIX)
 }
 
+function isQueueName(queue: unknown): boolean {
+  if (typeof queue !== 'string' || queue.length > 80) return false
+  return QUEUE_NAME.test(isFifoName(queue) ? queue.slice(0, -FIFO_SUFFIX.length) : queue)
+}
+
 /** @throws SignalboxError `invalid_argument` */
 export function checkQueueName(queue: string, what = 'a queue name'): void {
-  if (typeof queue === 'string' && queue.length <= 80) {
-    if (QUEUE_NAME.test(isFifoName(queue) ? queue.slice(0, -FIFO_SUFFIX.length) : queue)) return
-  }
+  if (isQueueName(queue)) return
   throw invalid(
     `${what} has 1 to 80 letters, digits, hyphens and underscores, and ends in .fifo for a FIFO queue, got ${show(queue)}`,
   )
@@ -172,8 +180,19 @@ function messageProblem(
   }
   return (
     idProblem(queue, message) ??
-    (attributes === undefined ? undefined : attributesProblem(attributes, limits))
+    (attributes === undefined ? undefined : attributesProblem(attributes, limits)) ??
+    (message.deadLetterSource === undefined ? undefined : sourceProblem(message, limits))
   )
+}
+
+function sourceProblem(
+  { attributes = {}, deadLetterSource = '' }: OutgoingMessage,
+  limits: MessageLimits,
+): string | undefined {
+  if (!isQueueName(deadLetterSource))
+    return `deadLetterSource is a queue's name, got ${show(deadLetterSource)}`
+  if (Object.keys(attributes).length < limits.attributes) return undefined
+  return `a message has at most ${limits.attributes} attributes, and its deadLetterSource counts as one`
 }
 
 function idProblem(
@@ -214,6 +233,9 @@ function attributesProblem(
 }
 
 function attributeProblem(name: string, attribute: MessageAttribute | undefined): string | undefined {
+  if (name === '__proto__')
+    return `an attribute cannot be named __proto__, which readers of JSON refuse or drop`
+  if (name === SOURCE_ATTRIBUTE) return `an attribute cannot be named ${name}; set deadLetterSource`
   if (name.length > MAX_NAME || !ATTRIBUTE_NAME.test(name)) {
     return `an attribute's name has 1 to ${MAX_NAME} letters, digits, hyphens, underscores and single dots, and does not begin with AWS. or Amazon., got ${show(name)}`
   }

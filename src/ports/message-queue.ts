@@ -77,6 +77,11 @@ export interface OutgoingMessage {
   readonly deduplicationId?: string
   /** AWS X-Ray's trace header, carried along. */
   readonly traceHeader?: string
+  /**
+   * The queue from which the sender takes this message out of the way, into a dead-letter queue: what its
+   * `MessageFacts.deadLetterSource` will be, so that a redrive finds the way back. Counts as an attribute.
+   */
+  readonly deadLetterSource?: string
 }
 
 export type SendResult =
@@ -108,6 +113,8 @@ export interface VisibilityChange {
   readonly visibilityMs: number
   /** The holder gives the message back: the receipt ends, and the message is visible again after `visibilityMs`. Default false. */
   readonly nack?: boolean
+  /** With `nack`: the receive was no attempt and is not counted. Only where `capabilities.uncounted`; elsewhere it counts. */
+  readonly uncounted?: boolean
 }
 
 export type ChangeResult =
@@ -236,6 +243,8 @@ export interface MessageCapabilities {
    * `sampled`: it may answer with fewer or, without waiting, none; in any order; and now and then one twice (not on FIFO queues).
    */
   readonly delivery: 'exact' | 'sampled'
+  /** A nack may take its receive out of the count (`VisibilityChange.uncounted`). Absent: it may not. */
+  readonly uncounted?: boolean
 }
 
 export interface MessageQueue {

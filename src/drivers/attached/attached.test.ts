@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import { connect as connectSocket, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,41 +12,12 @@ import { decimalKey, type Change, type Store } from '../../ports/store.ts'
 import { storeConformance } from '../conformance/store-suite.ts'
 import { memoryDatabase, memoryStore, type MemoryStore } from '../memory/index.ts'
 import { openSqliteStore } from '../sqlite/index.ts'
-import { attachStoreHost, openAttachedStore, type StoreHost } from './index.ts'
+import { attachStoreHost, openAttachedStore } from './index.ts'
 import { PROTOCOL } from './protocol.ts'
+import { serveOn, type Owner } from './testing/owner.ts'
 
-interface Owner {
-  readonly server: Server
-  readonly host: StoreHost
-  /** As a clean shutdown does it: the host first. */
-  stop(): Promise<void>
-  /** As a crash does it: every connection breaks at once. */
-  crash(): Promise<void>
-}
-
-async function serve(store: Store, socketPath: string): Promise<Owner> {
-  const server = createServer()
-  const sockets = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-  })
-  const host = attachStoreHost(server, store)
-  await new Promise<void>((resolve) => server.listen(socketPath, resolve))
-  const closed = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
-  return {
-    server,
-    host,
-    stop: async () => {
-      await host.close()
-      await closed()
-    },
-    crash: async () => {
-      for (const socket of sockets) socket.destroy()
-      await closed()
-    },
-  }
-}
+const serve = (store: Store, socketPath: string): Promise<Owner> =>
+  serveOn(socketPath, (server) => attachStoreHost(server, store))
 
 /** Polls, for what another connection brings about. */
 const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 10_000, interval: 5 })

@@ -11,40 +11,42 @@ import { FrameReader, FrameWriter } from './frames.ts'
 import {
   isAnswerOrHint,
   isBye,
-  isHello,
-  maxFrameBytes,
-  PROTOCOL,
+  isHelloOf,
   type Answer,
   type Hello,
   type Hint,
-} from './protocol.ts'
+  type Protocol,
+} from './wire.ts'
 
 /** The hello is small; what comes before it is bounded too. */
 const MAX_HELLO_BYTES = 64 * 1024
 
 export interface LinkEvents {
   onFrame(frame: Answer | Hint): void
-  /** The owner is going: nothing more can be sent, answers may still come. */
+  /** The owner is going: nothing new can be sent, answers may still come; `finish()` once they have. */
   onBye(): void
   onDrain(): void
   onEnd(): void
 }
 
-export interface DialOptions {
+export interface DialOptions<H extends object> {
+  readonly protocol: Protocol<H>
   readonly socketPath: string
   readonly clock: Clock
   /** For the upgrade, for the hello, and for the end after a bye. */
   readonly timeoutMs: number
-  /** Gives up dialling. */
+  /** Gives up dialling, and ends the link. */
   readonly signal: AbortSignal
 }
 
-export interface Link {
-  readonly hello: Hello
+export interface Link<H extends object = object> {
+  readonly hello: Hello<H>
   /** Too much waits to be sent: hold back, so that a break finds little of unknown outcome. */
   readonly full: boolean
   /** @param frame JSON text */
   send(frame: string): void
+  /** Ends our side after what was sent. Resolves when all of it is on its way, or never will be. */
+  finish(): Promise<void>
   close(): void
 }
 
@@ -52,12 +54,12 @@ export interface Link {
  * Connects and waits for the owner's hello.
  * @throws SignalboxError `unavailable`
  */
-export async function dial(options: DialOptions, events: LinkEvents): Promise<Link> {
-  const { clock, timeoutMs, signal } = options
+export async function dial<H extends object>(options: DialOptions<H>, events: LinkEvents): Promise<Link<H>> {
+  const { protocol, clock, timeoutMs, signal } = options
   const { socket, head } = await upgrade(options)
   if (head.length > 0) socket.unshift(head)
   return new Promise((resolve, reject) => {
-    let link: Link | undefined
+    let link: Link<H> | undefined
     let ended = false
     const reader = new FrameReader(MAX_HELLO_BYTES)
     const writer = new FrameWriter(socket)
@@ -75,24 +77,30 @@ export async function dial(options: DialOptions, events: LinkEvents): Promise<Li
     const receive = (frame: unknown): void => {
       if (link !== undefined) {
         if (isBye(frame)) {
-          events.onBye()
-          socket.end()
           timer = clock.timer(timeoutMs, end)
+          events.onBye()
           return
         }
         if (!isAnswerOrHint(frame)) throw new Error('not an answer')
         events.onFrame(frame)
         return
       }
-      if (!isHello(frame)) throw new Error('not a hello')
+      if (!isHelloOf(frame, protocol)) throw new Error('not a hello')
       timer.cancel()
-      reader.maxBytes = maxFrameBytes(frame.hello.limits)
+      reader.maxBytes = protocol.maxAnswerBytes(frame.hello)
       link = {
         hello: frame,
         get full() {
           return writer.full
         },
         send: (text) => writer.write(text),
+        finish: () => {
+          writer.flush()
+          return new Promise((done) => {
+            socket.once('close', done)
+            socket.end(done)
+          })
+        },
         close: end,
       }
       resolve(link)
@@ -112,18 +120,22 @@ export async function dial(options: DialOptions, events: LinkEvents): Promise<Li
 }
 
 function upgrade({
+  protocol,
   socketPath,
   clock,
   timeoutMs,
   signal,
-}: DialOptions): Promise<{ socket: Duplex; head: Buffer }> {
+}: Omit<DialOptions<object>, 'protocol'> & { readonly protocol: { readonly name: string } }): Promise<{
+  socket: Duplex
+  head: Buffer
+}> {
   return new Promise((resolve, reject) => {
     const call = request({
       socketPath,
       path: '/',
       agent: false,
       signal,
-      headers: { Connection: 'Upgrade', Upgrade: PROTOCOL },
+      headers: { Connection: 'Upgrade', Upgrade: protocol.name },
     })
     const fail = (why: string, cause?: unknown): void => {
       timer.cancel()
@@ -137,7 +149,7 @@ function upgrade({
       socket.on('error', () => socket.destroy())
       resolve({ socket, head })
     })
-    call.on('response', ({ statusCode }) => fail(`it does not speak ${PROTOCOL}: HTTP ${statusCode}`))
+    call.on('response', ({ statusCode }) => fail(`it does not speak ${protocol.name}: HTTP ${statusCode}`))
     call.on('error', (error) => fail(error.message, error))
     call.end()
   })

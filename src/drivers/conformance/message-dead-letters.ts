@@ -66,6 +66,21 @@ export function deadLetterSuite(open: OpenMessages): void {
       expect(await received).toMatchObject([{ body: 'poison' }])
     })
 
+    it('is told of the source of what somebody moved there', async () => {
+      const [queue, dead] = await pair(5)
+      const attributes = { a: { type: 'String', value: 'kept' } }
+      await context.send(dead, { body: 'moved', attributes, deadLetterSource: queue })
+      const message = await context.one(dead, { visibilityMs: context.hiddenMs })
+      expect(message).toMatchObject({ body: 'moved', attributes, deadLetterSource: queue, receiveCount: 1 })
+      expect(Object.keys(message.attributes)).toEqual(['a'])
+      const results = await context.messages.send(dead, [{ body: 'moved', deadLetterSource: 'no name' }])
+      expect(results).toMatchObject([{ status: 'failed', error: { code: 'invalid_argument' } }])
+      if (context.messages.redrive === undefined) return
+      await context.nack(dead, message)
+      expect(await context.messages.redrive(dead, { limit: 10 })).toMatchObject({ moved: 1, skipped: 0 })
+      expect(await context.one(queue)).toMatchObject({ body: 'moved', attributes, receiveCount: 1 })
+    })
+
     it('frees the group of a FIFO queue', async () => {
       const [queue, dead] = await pair(1, true)
       await context.send(queue, ...grouped('g', 'poison', 'good'))

@@ -140,6 +140,20 @@ export function receiptSuite(open: OpenMessages): void {
       expect(await context.one(queue)).toMatchObject({ body: 'a', receiveCount: 2 })
     })
 
+    it('nacks without counting the receive, where the engine can', async () => {
+      const queue = await context.queue()
+      await context.send(queue, 'a')
+      const { uncounted = false } = context.messages.capabilities
+      for (const receiveCount of [1, uncounted ? 1 : 2]) {
+        const { receipt, ...message } = await context.one(queue)
+        expect(message.receiveCount).toBe(receiveCount)
+        const change = { receipt, visibilityMs: 0, nack: true, uncounted: true }
+        expect(await context.messages.changeVisibility(queue, [change])).toMatchObject([
+          { status: 'changed' },
+        ])
+      }
+    })
+
     it('does not revive an ended visibility', async () => {
       if (!context.exactReceipts) return
       const queue = await context.queue()

@@ -82,6 +82,14 @@ export function sendSuite(open: OpenMessages): void {
       ['a number that is none', { body: 'x', attributes: { a: { type: 'Number', value: 'v' } } }],
       ['a reserved name', { body: 'x', attributes: { 'AWS.a': { type: 'String', value: 'v' } } }],
       [
+        'a name that readers of JSON refuse',
+        { body: 'x', attributes: Object.fromEntries([['__proto__', { type: 'String', value: 'v' }]]) },
+      ],
+      [
+        'the name that stands for a dead-letter source',
+        { body: 'x', attributes: { 'signalbox.source': { type: 'String', value: 'payroll' } } },
+      ],
+      [
         'eleven attributes',
         {
           body: 'x',

@@ -82,6 +82,7 @@ export class FakeQueue implements MessageQueue {
       stats: 'exact',
       receipts: 'exact',
       delivery: 'exact',
+      uncounted: true,
       ...capabilities,
     }
   }
@@ -114,7 +115,7 @@ export class FakeQueue implements MessageQueue {
         return { status: 'failed', error: error ?? queueNotFound(queue, '') }
       return {
         status: 'sent',
-        messageId: this.#put(queue, message, message.delayMs ?? facts.delayMs, undefined),
+        messageId: this.#put(queue, message, message.delayMs ?? facts.delayMs, message.deadLetterSource),
       }
     })
   }
@@ -161,6 +162,7 @@ export class FakeQueue implements MessageQueue {
       if (held === undefined) return { status: 'lost' }
       held.visibleAt = now + change.visibilityMs
       if (change.nack === true || change.visibilityMs === 0) held.receipt = ''
+      if (change.uncounted === true && this.capabilities.uncounted === true) held.receiveCount -= 1
       this.#wake(state)
       return { status: 'changed', deadline: held.visibleAt }
     })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../kernel/manual-clock.ts'
-import type { MessageQueue, QueueOptions } from '../../../ports/message-queue.ts'
+import type { MessageQueue, PeekPage, QueueOptions } from '../../../ports/message-queue.ts'
 import { DATA_FILE, openSqlite, sqliteMessageQueue, sqliteStore, type SqliteEngine } from '../index.ts'
 import { APPLICATION_ID, migrations } from '../schema.ts'
 
@@ -141,6 +141,19 @@ describe('a receive that waits', () => {
     }
   })
 
+  it('is no attempt when it is given up while it takes a message', async () => {
+    const { clock, messages } = await open()
+    await messages.send('q', [{ body: 'a' }])
+    const controller = new AbortController()
+    const now = clock.now.bind(clock)
+    clock.now = () => {
+      controller.abort(new Error('enough'))
+      return now()
+    }
+    await expect(messages.receive('q', { signal: controller.signal })).rejects.toThrow('enough')
+    expect(await messages.receive('q')).toMatchObject([{ body: 'a', receiveCount: 1 }])
+  })
+
   it('hands its wake-up on when the disk fails under it', async () => {
     const { clock, engine, messages } = await open()
     await messages.send('q', [{ body: 'a' }])
@@ -246,6 +259,23 @@ describe('space', () => {
     expect(count(engine, 'message_deduplication')).toBe(1)
     await clock.advance(4 * MINUTE)
     expect(count(engine, 'message_deduplication')).toBe(0)
+  })
+
+  it('of what is too old and not yet given back hides nothing that comes after it', async () => {
+    const { clock, messages } = await open({ retentionMs: MINUTE })
+    await messages.send(
+      'q',
+      Array.from({ length: 30 }, () => ({ body: 'old' })),
+    )
+    clock.jump(MINUTE)
+    await messages.send('q', [{ body: 'young' }])
+    const seen: string[] = []
+    for (let after: string | undefined = '0'; after !== undefined;) {
+      const page: PeekPage | undefined = await messages.peek?.('q', { limit: 10, after })
+      seen.push(...(page?.messages ?? []).map(({ body }) => body))
+      after = page?.next
+    }
+    expect(seen).toEqual(['young'])
   })
 
   it('of a group is given back with its last message', async () => {

@@ -45,11 +45,13 @@ export function page(
   const messages: PeekedMessage[] = []
   let last = after
   let length = 0
+  let looked = 0
   for (const row of db.prepare(PAGE).iterate(queue.id, after, limit + 1) as Iterable<unknown> as Iterable<
     [...MessageRow, visibleAt: number, leased: number]
   >) {
     if (messages.length === limit || length >= PAGE_LENGTH) return { messages, next: String(last) }
     const [visibleAt, leased] = [row[9], row[10]]
+    looked += 1
     last = row[0]
     if (row[2] + queue.facts.retentionMs <= now) continue
     const message = row.slice(0, 9) as unknown as MessageRow
@@ -62,7 +64,8 @@ export function page(
       visibleAt,
     })
   }
-  return { messages }
+  // Some were past their retention, and behind them there may be more.
+  return looked > limit ? { messages, next: String(last) } : { messages }
 }
 
 /** When something of the queue may become receivable by time alone; undefined when nothing waits for that. */

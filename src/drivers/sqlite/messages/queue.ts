@@ -72,6 +72,7 @@ export class SqliteMessageQueue implements MessageQueue {
     stats: 'exact',
     receipts: 'exact',
     delivery: 'exact',
+    uncounted: true,
   }
   readonly #database: Database
   readonly #group: GroupCommit<Database>
@@ -188,13 +189,14 @@ export class SqliteMessageQueue implements MessageQueue {
     const queue = this.#queues.get(name)
     const receipts = changes.map(({ receipt }) => parseReceipt(receipt))
     const change = (db: Database, i: number, now: number): ChangeResult => {
-      const { visibilityMs, nack } = changes[i] as VisibilityChange
+      const { visibilityMs, nack, uncounted = false } = changes[i] as VisibilityChange
       const error = errors[i]
       if (error !== undefined) return { status: 'failed', error }
       const receipt: Receipt | undefined = receipts[i]
       if (receipt === undefined) return { status: 'failed', error: noReceipt() }
       const ends = nack === true || visibilityMs === 0
-      return changeHeld(db, queue, { receipt, visibilityMs: Math.ceil(visibilityMs), nack: ends }, now)
+      const what = { receipt, visibilityMs: Math.ceil(visibilityMs), nack: ends, uncounted }
+      return changeHeld(db, queue, what, now)
     }
     const results = await this.#submit((db) => {
       const now = this.#clock.now()
@@ -320,7 +322,7 @@ export class SqliteMessageQueue implements MessageQueue {
       this.#polls.wake(queue, 1)
       return
     }
-    const changes = messages.map(({ receipt }) => ({ receipt, visibilityMs: 0 }))
+    const changes = messages.map(({ receipt }) => ({ receipt, visibilityMs: 0, nack: true, uncounted: true }))
     // What cannot be given back is visible again when its visibility ends.
     await this.changeVisibility(queue.name, changes).catch(() => undefined)
   }

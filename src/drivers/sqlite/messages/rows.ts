@@ -145,10 +145,11 @@ function readAttributes(
   stored: NonNullable<Extra['a']>,
   wants: (name: string) => boolean,
 ): MessageAttributes {
-  const read: Record<string, MessageAttribute> = {}
-  for (const [name, [type, value, binary]] of Object.entries(stored)) {
-    if (wants(name))
-      read[name] = { type, value: binary === 1 ? new Uint8Array(Buffer.from(value, 'base64')) : value }
-  }
-  return read
+  const wanted = Object.entries(stored).filter(([name]) => wants(name))
+  return Object.fromEntries(
+    wanted.map(([name, [type, value, binary]]) => [
+      name,
+      { type, value: binary === 1 ? new Uint8Array(Buffer.from(value, 'base64')) : value },
+    ]),
+  )
 }

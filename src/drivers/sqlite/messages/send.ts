@@ -11,8 +11,8 @@ import { joinGroup } from './groups.ts'
 import type { Queue } from './queues.ts'
 import { addTotal, messageId, putContent, type Extra, sequenceOf, storeAttributes } from './rows.ts'
 
-const INSERT = `INSERT INTO messages (id, queue, visible_at, leased, receives, sent_at, message_group, large, extra, body)
-  VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?)`
+const INSERT = `INSERT INTO messages (id, queue, visible_at, leased, receives, sent_at, message_group, source, large, extra, body)
+  VALUES (?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)`
 export const FIND_DUPLICATE =
   'SELECT message FROM message_deduplication WHERE queue = ? AND id = ? AND until > ?'
 const REMEMBER = `INSERT INTO message_deduplication (queue, id, message, until) VALUES (?, ?, ?, ?)
@@ -65,7 +65,17 @@ function insert(db: Database, queue: Queue, message: OutgoingMessage, bytes: num
   const group = queue.facts.fifo && groupId !== undefined ? joinGroup(db, queue.id, groupId, visibleAt) : null
   const content = { body: message.body, extra: extraOf(message) }
   const [large, extra, body] = putContent(db, id, content, bytes)
-  db.prepare(INSERT).run(id, queue.id, visibleAt, now, group, large, extra, body)
+  db.prepare(INSERT).run(
+    id,
+    queue.id,
+    visibleAt,
+    now,
+    group,
+    message.deadLetterSource ?? null,
+    large,
+    extra,
+    body,
+  )
   return id
 }
 

@@ -20,6 +20,8 @@ export const HELD =
   'SELECT visible_at, received_at, message_group FROM messages WHERE id = ? AND receipt = ? AND queue = ?'
 const EXTEND = 'UPDATE messages SET visible_at = ? WHERE id = ?'
 const GIVE_BACK = 'UPDATE messages SET visible_at = ?, leased = 0, receipt = NULL WHERE id = ?'
+const GIVE_BACK_UNCOUNTED =
+  'UPDATE messages SET visible_at = ?, leased = 0, receipt = NULL, receives = receives - 1 WHERE id = ?'
 
 const MAX_IN_FLIGHT_MS = portableMessageLimits.visibilityMs
 
@@ -55,6 +57,7 @@ export interface Change {
   readonly receipt: Receipt
   readonly visibilityMs: number
   readonly nack: boolean
+  readonly uncounted: boolean
 }
 
 /** One change of visibility, within a transaction. */
@@ -75,7 +78,8 @@ export function changeHeld(db: Database, queue: Queue, change: Change, now: numb
       ),
     }
   }
-  db.prepare(change.nack ? GIVE_BACK : EXTEND).run(deadline, id)
+  const giveBack = change.uncounted ? GIVE_BACK_UNCOUNTED : GIVE_BACK
+  db.prepare(change.nack ? giveBack : EXTEND).run(deadline, id)
   if (row[2] !== null) settleGroup(db, row[2], now)
   return { status: 'changed', deadline }
 }
