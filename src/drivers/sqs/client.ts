@@ -16,6 +16,7 @@ import type { AwsFailure, Exchange, FailureKind } from '../shared/aws-failure.ts
 import { Deadline } from '../shared/deadline.ts'
 import { EngineTime } from '../shared/engine-time.ts'
 import { Gate } from '../shared/gate.ts'
+import { Direct, type HttpAnswer } from './direct.ts'
 import { failureOf, translate, type Call } from './errors.ts'
 import type { Pace } from './pace.ts'
 
@@ -81,11 +82,13 @@ export class SqsClient {
   readonly #calls = new Gate(CALL_CONNECTIONS)
   readonly #polls = new Gate(POLL_CONNECTIONS)
   readonly #time = new EngineTime(ENGINE_CLOCKS_MS)
+  readonly #direct: Direct
 
   constructor(sdk: Sqs, client: Sdk.SQSClient, options: ClientOptions) {
     this.sdk = sdk
     this.#client = client
     this.#options = options
+    this.#direct = new Direct(client, options.clock)
   }
 
   get clock(): Clock {
@@ -178,25 +181,42 @@ export class SqsClient {
     const { clock, onRequest, requestTimeoutMs } = this.#options
     const exchange: Exchange = { sent: false }
     const deadline = new Deadline(clock, PREPARATION_MS)
+    const { signal } = deadline
     let doneAt = clock.monotonic()
-    command.middlewareStack.add(
-      (next) => async (args) => {
-        deadline.signal.throwIfAborted()
-        exchange.sent = true
-        deadline.restart(requestTimeoutMs + waitMs)
-        onRequest({ operation, queue, entries })
-        const sentAt = clock.monotonic()
-        doneAt = sentAt
-        const result = await next(args)
-        doneAt = this.#learn(sentAt, result.response)
-        return result
-      },
-      // The innermost place: the request is signed, the answer not yet read.
-      { step: 'deserialize', priority: 'low', name: 'signalboxExchange' },
-    )
+    /** The exchange itself: the request is signed, the answer not yet read. */
+    const carry = async <R extends { readonly response: unknown }>(send: () => Promise<R>): Promise<R> => {
+      signal.throwIfAborted()
+      exchange.sent = true
+      deadline.restart(requestTimeoutMs + waitMs)
+      onRequest({ operation, queue, entries })
+      const sentAt = clock.monotonic()
+      doneAt = sentAt
+      const result = await send()
+      doneAt = this.#learn(sentAt, result.response)
+      return result
+    }
+    const send = async (): Promise<O> => {
+      const direct = await this.#direct.prepare(operation, command.input)
+      let unread: HttpAnswer | undefined
+      if (direct !== undefined) {
+        const { response } = await carry(() => direct.send(signal))
+        const answer = await direct.read(response)
+        if ('output' in answer) return answer.output as O
+        unread = answer.unread
+      }
+      command.middlewareStack.add(
+        (next) => (args) => {
+          if (unread !== undefined) return Promise.resolve({ response: unread, output: undefined as never })
+          this.#direct.learn(args.request)
+          return carry(() => next(args))
+        },
+        // The innermost place.
+        { step: 'deserialize', priority: 'low', name: 'signalboxExchange' },
+      )
+      return this.#client.send(command, { abortSignal: signal })
+    }
     try {
-      const sending = this.#client.send(command, { abortSignal: deadline.signal })
-      const output = await Promise.race([sending, deadline.passed])
+      const output = await Promise.race([send(), deadline.passed])
       return { answer: { output, doneAt } }
     } catch (error) {
       return { failure: failureOf(error, exchange) }

@@ -1,6 +1,6 @@
 /** Messages as SQS's API writes them, and back. Times are whole seconds there; ours are rounded up. */
 import type { Message, MessageAttributeValue, SendMessageBatchRequestEntry } from '@aws-sdk/client-sqs'
-import { wantsAttribute } from '../../ports/message-checks.ts'
+import { SOURCE_ATTRIBUTE, wantsAttribute } from '../../ports/message-checks.ts'
 import type {
   MessageAttributes,
   OutgoingMessage,
@@ -18,7 +18,9 @@ export function toSeconds(ms: number): number {
 }
 
 export function toEntry(Id: string, message: OutgoingMessage): SendMessageBatchRequestEntry {
-  const { body, attributes = {}, delayMs, groupId, deduplicationId, traceHeader } = message
+  const { body, delayMs, groupId, deduplicationId, traceHeader, deadLetterSource } = message
+  const source = deadLetterSource && { [SOURCE_ATTRIBUTE]: { type: 'String', value: deadLetterSource } }
+  const attributes = { ...message.attributes, ...source }
   const names = Object.keys(attributes)
   return {
     Id,
@@ -57,7 +59,9 @@ export function fromMessage(
   wanted: ReceiveOptions['attributes'],
 ): ReceivedMessage {
   const facts: Partial<Record<string, string>> = message.Attributes ?? {}
-  const { ApproximateFirstReceiveTimestamp: first, DeadLetterQueueSourceArn: source } = facts
+  const { ApproximateFirstReceiveTimestamp: first, DeadLetterQueueSourceArn: arn } = facts
+  const source =
+    arn === undefined ? message.MessageAttributes?.[SOURCE_ATTRIBUTE]?.StringValue : nameInArn(arn)
   return {
     messageId: message.MessageId ?? '',
     receipt: receiptOf(message),
@@ -71,7 +75,7 @@ export function fromMessage(
     ...optional('deduplicationId', facts['MessageDeduplicationId']),
     ...optional('sequence', facts['SequenceNumber']),
     ...optional('traceHeader', facts['AWSTraceHeader']),
-    ...optional('deadLetterSource', source === undefined ? undefined : nameInArn(source)),
+    ...optional('deadLetterSource', source),
   }
 }
 
@@ -83,7 +87,9 @@ function fromAttributes(
   attributes: Record<string, MessageAttributeValue>,
   wanted: ReceiveOptions['attributes'],
 ): MessageAttributes {
-  const entries = Object.entries(attributes).filter(([name]) => wantsAttribute(wanted, name))
+  const entries = Object.entries(attributes).filter(
+    ([name]) => name !== SOURCE_ATTRIBUTE && wantsAttribute(wanted, name),
+  )
   return Object.fromEntries(
     entries.map(([name, { DataType = 'String', StringValue, BinaryValue }]) => [
       name,
