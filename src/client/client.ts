@@ -9,10 +9,14 @@ import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { LeasesApi, LeasesReading } from '../leases/api.ts'
+import type { MessagesApi } from '../messages/api.ts'
+import type { RunsOperations } from '../runs/api.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 import { accessOver, type AccessApi } from './access.ts'
 import { checkCredential, type Credential } from './credential.ts'
 import { leasesOver } from './leases.ts'
+import { messagesOver } from './messages.ts'
+import { runsOver } from './runs.ts'
 import { Transport } from './transport.ts'
 import { turnsOver } from './turns.ts'
 
@@ -29,6 +33,9 @@ export interface Client {
   readonly turns: TurnsApi & TurnsOperations
   /** Merge-queue leases; the original service answers too, with less in its answers. */
   readonly leases: LeasesApi & Pick<LeasesReading, 'history'>
+  readonly messages: MessagesApi
+  /** Runs of jobs, and the jobs that workers run. */
+  readonly runs: RunsOperations
   /** Tokens and the audit log, for admins. */
   readonly access: AccessApi
   /** What messages call the server. */
@@ -45,12 +52,26 @@ export interface Client {
  * await client.close()
  */
 export function createClient(options: ClientOptions): Client {
+  const transport = openTransport(options)
+  return {
+    turns: turnsOver(transport),
+    leases: leasesOver(transport),
+    messages: messagesOver(transport),
+    runs: runsOver(transport, options),
+    access: accessOver(transport),
+    address: transport.address,
+    close: () => transport.close(),
+  }
+}
+
+/** @throws SignalboxError `invalid_argument` for an unusable URL or token; nothing is connected yet */
+export function openTransport(options: ClientOptions): Transport {
   const { url, socketPath, token, authorization, clock, random } = options
   if (url === undefined && socketPath === undefined) {
     throw new SignalboxError('invalid_argument', 'url: missing; give the server’s URL or its socket')
   }
   checkCredential(options)
-  const transport = new Transport({
+  return new Transport({
     url: parseUrl(url ?? 'http://localhost'),
     clock,
     random,
@@ -58,13 +79,6 @@ export function createClient(options: ClientOptions): Client {
     ...(token === undefined ? {} : { token }),
     ...(authorization === undefined ? {} : { authorization }),
   })
-  return {
-    turns: turnsOver(transport),
-    leases: leasesOver(transport),
-    access: accessOver(transport),
-    address: transport.address,
-    close: () => transport.close(),
-  }
 }
 
 function parseUrl(text: string): URL {

@@ -40,7 +40,7 @@ export interface TransportOptions extends Credential {
 }
 
 export interface Exchange {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** From `/api` on (for leases, from the owner on), with the query. */
   readonly path: string
   readonly body?: object
