@@ -9,7 +9,8 @@ import { startOidcIssuer } from '../../test/support/oidc-issuer.ts'
 import { systemClock, type Clock } from '../kernel/clock.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ownerSocketPath } from '../server/listen.ts'
-import { connect, refuseForeignSocket } from './connect.ts'
+import { connect } from './connect.ts'
+import { refuseForeignSocket } from './owner-socket.ts'
 import type { Connection, ConnectOptions } from './context.ts'
 
 let dir: string

@@ -7,19 +7,17 @@
  * to take turns in another store instead would let two holders work at once. Only the default directory falls through to
  * the default address, and that only if a Signalbox answers there.
  */
-import { existsSync, lstatSync } from 'node:fs'
-import { createConnection } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { createClient, type Client, type ClientOptions } from '../client/client.ts'
 import { githubIdTokens } from '../client/github-oidc.ts'
 import type { TokenSource } from '../client/transport.ts'
-import { sleep, type Clock } from '../kernel/clock.ts'
+import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
-import { ownerSocketPath } from '../server/listen.ts'
 import { describePortOwner, findPortOwner } from '../server/port-owner.ts'
 import type { Connection, ConnectOptions, ServerFace, Setting } from './context.ts'
 import { chooseEngine, flagNames, type InputNames } from './engine.ts'
+import { ownerSocket } from './owner-socket.ts'
 
 export interface ConnectFacts {
   /** What relative paths start from; default: this process's directory. */
@@ -42,9 +40,6 @@ export interface ConnectedClient {
 }
 
 const FALLBACK = { host: '127.0.0.1', port: 8080 }
-/** How long an owner that is being restarted is waited for, if it left its socket. */
-const RESTART_MS = 2_000
-const RETRY_MS = 100
 
 /**
  * Connects by the rule above. Of servers only sockets and the default address are tried here; a URL is used as it is.
@@ -75,9 +70,8 @@ export async function connectClient(options: ConnectOptions, facts: ConnectFacts
 
   const named = options.dataDir ?? given(env['SIGNALBOX_DATA_DIR'])
   const dataDir = resolve(facts.cwd ?? '.', named ?? 'data')
-  const socketPath = ownerSocketPath(dataDir)
-  if (dirname(socketPath) !== dataDir) refuseForeignSocket(socketPath)
-  if (await answers(socketPath, facts.clock)) {
+  const socketPath = await ownerSocket(dataDir, facts.clock)
+  if (socketPath !== undefined) {
     const from = named === undefined ? 'default' : writtenOr('dataDir', 'SIGNALBOX_DATA_DIR', options, facts)
     return open({ socketPath }, { name: 'owner of', value: dataDir, from }, facts)
   }
@@ -128,9 +122,9 @@ function open(
  *
  * @throws SignalboxError `unauthenticated` when an audience is named and the job may not have ID tokens
  */
-function credentialOf(
+export function credentialOf(
   { socketPath }: Pick<ClientOptions, 'socketPath'>,
-  { env, clock, random }: ConnectFacts,
+  { env, clock, random }: Pick<ConnectFacts, 'env' | 'clock' | 'random'>,
 ): { readonly token: TokenSource; readonly setting: Setting } | undefined {
   const token = given(env['SIGNALBOX_TOKEN'])
   if (token !== undefined) {
@@ -153,49 +147,6 @@ function writtenOr(
 }
 
 /** An empty variable counts as none, as in most shells' scripts. */
-function given(value: string | undefined): string | undefined {
+export function given(value: string | undefined): string | undefined {
   return value === undefined || value.trim() === '' ? undefined : value.trim()
-}
-
-/**
- * Anybody may put a socket of that name into the temporary directory and wait for our calls and our token; so it must be
- * this user's. Within the data directory, the directory's permissions say who may. Named pipes have no owner to look at.
- *
- * @throws SignalboxError `permission_denied`
- */
-export function refuseForeignSocket(path: string, userId = process.getuid?.()): void {
-  if (userId === undefined) return
-  const found = lstatSync(path, { throwIfNoEntry: false })
-  if (found === undefined || (found.isSocket() && found.uid === userId)) return
-  throw new SignalboxError(
-    'permission_denied',
-    `${path}: is not a socket of this user, so it may not be asked; run as the user who runs the server, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`,
-  )
-}
-
-/** Does a process listen on this socket? One that is there but refuses may be between two starts. */
-async function answers(path: string, clock: Clock): Promise<boolean> {
-  if (!existsSync(path)) return false
-  for (const until = clock.monotonic() + RESTART_MS; ; await sleep(clock, RETRY_MS)) {
-    const problem = await tryConnect(path)
-    if (problem === undefined) return true
-    if (problem === 'EACCES' || problem === 'EPERM') {
-      throw new SignalboxError(
-        'permission_denied',
-        `${path}: belongs to another user; run as that user, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`,
-      )
-    }
-    if (clock.monotonic() >= until) return false
-  }
-}
-
-function tryConnect(path: string): Promise<string | undefined> {
-  const { promise, resolve } = Promise.withResolvers<string | undefined>()
-  const socket = createConnection(path)
-  socket.on('connect', () => {
-    socket.destroy()
-    resolve(undefined)
-  })
-  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'))
-  return promise
 }

@@ -9,6 +9,7 @@ import type { AccessApi } from '../client/access.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Random } from '../kernel/id.ts'
 import type { LeasesApi, LeasesReading } from '../leases/api.ts'
+import type { MessagesApi } from '../messages/api.ts'
 import type { Store } from '../ports/store.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 
@@ -63,6 +64,23 @@ export interface LeaseConnection {
   readonly leases: LeasesApi & Partial<Pick<LeasesReading, 'history'>>
   /** For people: which server this is. */
   readonly describe: string
+  close(): Promise<void>
+}
+
+/** What the commands under `messages` get: queues at a server or a sidecar, over HTTP, gRPC or a socket. */
+export interface MessagesContext extends Omit<CliContext, 'connect'> {
+  /** @throws SignalboxError `unavailable` with how to start a server, `invalid_argument` */
+  connect(where: MessagesWhere): Promise<MessagesConnection>
+}
+
+/** What flags say about where messages are. */
+export interface MessagesWhere extends Pick<ConnectOptions, 'url' | 'dataDir'> {
+  /** `--tls-ca`: the authority that the certificate of a `grpcs://` server is checked by, instead of those of the system. */
+  readonly tlsCa?: string | undefined
+}
+
+export interface MessagesConnection {
+  readonly messages: MessagesApi
   close(): Promise<void>
 }
 

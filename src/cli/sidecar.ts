@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/id.ts'
 import { onCrash } from './crash.ts'
+import { collectGarbage } from './sidecar/memory.ts'
 import type { SidecarFlags } from './sidecar/settings.ts'
 import type { Terminal } from './terminal.ts'
 import { stopRequested } from './stop-requested.ts'
@@ -20,7 +21,10 @@ export function sidecarCommand(terminal: Terminal): Command {
       '--engine <engine>',
       'where the messages are: sqlite (embedded, durable) or sqs (default: sqlite)',
     )
-    .option('--data-dir <path>', 'sqlite: its directory (default: ./data)')
+    .option(
+      '--data-dir <path>',
+      'sqlite: its directory; who owns it already is attached to (default: ./data)',
+    )
     .option('--queue <name>', 'the queue of calls that name none (default: APP_QUEUENAME, else sqs-sample-1)')
     .option('--visibility <duration>', 'sqlite: how long a received message stays hidden (default: 30s)')
     .option('--dead-letter <name>', 'sqlite: where messages go that fail too often')
@@ -58,6 +62,7 @@ export function sidecarCommand(terminal: Terminal): Command {
     onCrash((error) => logger.fatal({ err: error }, 'crashed'))
     const stopped = stopRequested()
     const sidecar = await startSidecar(settings, { clock: systemClock, random: systemRandom, logger })
+    collectGarbage()
     setFlagsFromString('--semi-space-growth-factor=2')
     await stopped
     await sidecar.close()

@@ -1,7 +1,7 @@
 /** The process a command line runs in, handed in so that tests run command lines without one. */
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/id.ts'
-import type { CliContext, LeaseContext, Output } from './context.ts'
+import type { CliContext, LeaseContext, MessagesContext, Output } from './context.ts'
 
 export interface Terminal {
   /** Arguments from the command's name on: `['serve', '--port', '9000']`. */
@@ -44,6 +44,18 @@ export function leaseContext(terminal: Terminal, setExitCode: (code: number) => 
     async connect(where) {
       const { client, describe } = await (await import('./connect.ts')).connectClient(where, context)
       return { leases: client.leases, describe, close: () => client.close() }
+    },
+  }
+}
+
+/** What the commands under `messages` get. */
+export function messagesContext(terminal: Terminal, setExitCode: (code: number) => void): MessagesContext {
+  const context = cliContext(terminal, setExitCode)
+  return {
+    ...context,
+    async connect(where) {
+      const { connectMessages } = await import('./connect-messages.ts')
+      return connectMessages(where, { ...context, cwd: terminal.cwd })
     },
   }
 }

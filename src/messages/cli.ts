@@ -1,22 +1,20 @@
 /** `signalbox messages …`: send, receive, peek, stats, redrive, purge, at a server or a sidecar. */
 import { Command } from 'commander'
-import type { CliContext } from '../cli/context.ts'
+import type { MessagesContext, MessagesWhere } from '../cli/context.ts'
 import { wholeNumber } from '../cli/inputs.ts'
 import { table } from '../cli/output.ts'
 import { printable } from '../cli/text.ts'
 import { formatDuration, parseDuration } from '../kernel/duration.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { MessagesApi, OutgoingView } from './api.ts'
-import { connectMessages } from './cli/where.ts'
 
-interface Flags {
-  readonly url?: string
+interface Flags extends MessagesWhere {
   readonly json?: boolean
 }
 
 type Act = (api: MessagesApi) => Promise<string>
 
-export function messagesCommands(context: CliContext): Command {
+export function messagesCommands(context: MessagesContext): Command {
   const messages = new Command('messages').description('Send, receive and look at messages')
   const command = (usage: string, summary: string): Command =>
     messages
@@ -24,8 +22,13 @@ export function messagesCommands(context: CliContext): Command {
       .description(summary)
       .option(
         '--url <url>',
-        'http://… or grpc://… (default: SIGNALBOX_URL, else APP_PORT, else the local server)',
+        'http(s)://…, grpc(s)://host:port or unix:/path of a sidecar (default: SIGNALBOX_URL, else APP_PORT, else the local server)',
       )
+      .option(
+        '--data-dir <directory>',
+        'attach to the process that owns this directory (default: SIGNALBOX_DATA_DIR, ./data)',
+      )
+      .option('--tls-ca <file>', 'grpcs: check its certificate by this authority, PEM')
       .option('--json', 'print JSON')
   sending(command, context)
   receiving(command, context)
@@ -36,7 +39,7 @@ export function messagesCommands(context: CliContext): Command {
 
 type Make = (usage: string, summary: string) => Command
 
-function sending(command: Make, context: CliContext): void {
+function sending(command: Make, context: MessagesContext): void {
   command('send <queue> <body...>', 'Send messages, one for each body')
     .option('--delay <duration>', 'hide them so long first')
     .option('--group <id>', 'FIFO: their group')
@@ -86,7 +89,7 @@ function outgoing(body: string, { delay, group, deduplicationId, attribute }: Se
   }
 }
 
-function receiving(command: Make, context: CliContext): void {
+function receiving(command: Make, context: MessagesContext): void {
   command('receive <queue>', 'Receive messages; they stay hidden until their visibility ends')
     .option('--max <n>', 'so many at most, 1 to 10 (default: 1)')
     .option('--wait <duration>', 'wait for the first one, 20s at most (default: 0s)')
@@ -128,7 +131,7 @@ interface ReceiveFlags {
   readonly delete?: boolean
 }
 
-function looking(command: Make, context: CliContext): void {
+function looking(command: Make, context: MessagesContext): void {
   command('stats <queue>', 'How many messages there are, and how old the oldest is').action(
     async (queue: string, flags: Flags) => {
       await act(context, flags, async (api) => {
@@ -163,7 +166,7 @@ function looking(command: Make, context: CliContext): void {
     })
 }
 
-function clearing(command: Make, context: CliContext): void {
+function clearing(command: Make, context: MessagesContext): void {
   command('redrive <queue>', 'Move messages out of a dead-letter queue, back to where they came from')
     .option('--to <queue>', 'there instead')
     .option('--rate <n>', 'so many a second at most')
@@ -211,13 +214,13 @@ interface RedriveFlags {
   readonly dryRun?: boolean
 }
 
-async function act({ env, stdout }: CliContext, { url }: Flags, run: Act): Promise<void> {
-  const connected = await connectMessages(url, env)
+async function act(context: MessagesContext, { url, dataDir, tlsCa }: Flags, run: Act): Promise<void> {
+  const connection = await context.connect({ url, dataDir, tlsCa })
   try {
-    const text = await run(connected.api)
-    if (text !== '') stdout.write(text)
+    const text = await run(connection.messages)
+    if (text !== '') context.stdout.write(text)
   } finally {
-    connected.close()
+    await connection.close()
   }
 }
 

@@ -187,6 +187,28 @@ describe('heartbeats', () => {
   })
 })
 
+describe('heartbeats after an extension', () => {
+  it('that failed while one was due go on', async () => {
+    const { clock, consumer, send, all, engine, frames } = await world()
+    const slow = Promise.withResolvers<void>()
+    let first = true
+    engine.before = async (call) => {
+      if (call !== 'changeVisibility' || !first) return
+      first = false
+      await slow.promise
+      throw new SignalboxError('throttled', 'slow down')
+    }
+    await send(1)
+    await clock.advance(9 * SECOND)
+    consumer.extend(1, 60 * SECOND)
+    await clock.advance(2 * SECOND)
+    slow.resolve()
+    await clock.advance(120 * SECOND)
+    expect(frames.flatMap(({ failed }) => failed?.id ?? [])).toEqual([1])
+    expect(all('lost')).toEqual([])
+  })
+})
+
 describe('a nack', () => {
   it('makes the message visible after its delay, whatever heartbeat was under way', async () => {
     const { clock, consumer, send, delivered, engine } = await world()
@@ -291,6 +313,22 @@ describe('the end', () => {
     expect(await engine.stats('orders')).toMatchObject({ visible: 13, inFlight: 0, delayed: 1 })
     await clock.advance(60 * SECOND)
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('waits not long for an engine that does not answer when the client goes', async () => {
+    const { clock, consumer, send, engine, ends } = await world({ visibilityMs: 12 * 3_600 * SECOND })
+    await send(4)
+    await clock.advance(100)
+    engine.before = async (call) => {
+      if (call === 'delete' || call === 'changeVisibility')
+        throw new SignalboxError('unavailable', 'out of reach')
+    }
+    consumer.ack([1])
+    consumer.nack(2, SECOND)
+    let closed = false
+    void consumer.close().then(() => (closed = true))
+    await clock.advance(20 * SECOND)
+    expect([closed, ends, clock.pendingTimers]).toEqual([true, [], 0])
   })
 
   it('returns what a receive brings that could not be called back', async () => {

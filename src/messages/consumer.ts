@@ -60,8 +60,8 @@ const FRAME_BYTES = 512 * 1024
 const RECEIVED_BYTES = 4 * 1024 * 1024
 const BACKOFF = { baseMs: 200, maxMs: 5_000 }
 
-/** Where each request costs, batches wait longer for company. */
-const METERED = { lingerMs: 20, parallel: 4 }
+/** Where each request costs, batches wait longer for company; and it takes its time on a network, so more of them go side by side. */
+const METERED = { lingerMs: 20, parallel: 16 }
 const UNMETERED = { lingerMs: 2, parallel: 2 }
 
 export class Consumer {
@@ -131,9 +131,12 @@ export class Consumer {
     this.#holding.ack(ids)
   }
 
-  /** @throws SignalboxError `invalid_argument` */
-  nack(id: number, delayMs: number): void {
-    this.#holding.nack(id, this.#checked(delayMs, 'delay'))
+  /**
+   * @param uncounted this receive was no attempt, where the engine can take that back
+   * @throws SignalboxError `invalid_argument`
+   */
+  nack(id: number, delayMs: number, uncounted = false): void {
+    this.#holding.nack(id, this.#checked(delayMs, 'delay'), uncounted)
   }
 
   /** @throws SignalboxError `invalid_argument` */
@@ -284,7 +287,7 @@ export class Consumer {
   #return(messages: readonly ReceivedMessage[]): void {
     if (messages.length === 0) return
     const { engine, queue, clock } = this.#options
-    const returned = giveBack({ engine, clock }, queue, messages).finally(() =>
+    const returned = giveBack({ engine, clock }, queue, messages, true).finally(() =>
       this.#returning.delete(returned),
     )
     this.#returning.add(returned)

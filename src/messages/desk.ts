@@ -17,6 +17,7 @@ import type { MessagesService } from './service.ts'
 export class Desk {
   readonly service: MessagesService
   readonly #inFlight: InFlight
+  readonly #clock: Clock
   readonly #beforeAnswer: () => Promise<void>
   readonly #drained = new AbortController()
   readonly #waiting = new Set<Promise<unknown>>()
@@ -28,8 +29,14 @@ export class Desk {
     beforeAnswer: () => Promise<void> = async () => undefined,
   ) {
     this.service = service
+    this.#clock = clock
     this.#beforeAnswer = beforeAnswer
     this.#inFlight = new InFlight(clock)
+  }
+
+  /** The clock that deadlines refer to. */
+  now(): number {
+    return this.#clock.now()
   }
 
   get draining(): boolean {
@@ -75,7 +82,7 @@ export class Desk {
     }
     if (messages.length > 0) await this.#beforeAnswer()
     if (signal.aborted || this.draining) {
-      this.giveBack(queue, messages)
+      this.giveBack(queue, messages, true)
       signal.throwIfAborted()
       return []
     }
@@ -83,10 +90,11 @@ export class Desk {
     return messages
   }
 
-  giveBack(queue: string, messages: readonly ReceivedMessage[]): void {
+  /** @param uncounted the caller cannot have seen them: this receive was no attempt */
+  giveBack(queue: string, messages: readonly ReceivedMessage[], uncounted = false): void {
     if (messages.length === 0) return
     for (const { receipt } of messages) this.#inFlight.remove(receipt)
-    const given = this.service.giveBack(queue, messages).finally(() => this.#waiting.delete(given))
+    const given = this.service.giveBack(queue, messages, uncounted).finally(() => this.#waiting.delete(given))
     this.#waiting.add(given)
   }
 

@@ -47,6 +47,7 @@ export interface HoldingOptions {
 interface Wish {
   readonly kind: 'beat' | 'extend' | 'nack'
   readonly visibilityMs: number
+  readonly uncounted?: boolean
 }
 
 interface Held {
@@ -66,6 +67,8 @@ interface Held {
 /** Acks and changes go out at once when there are so many. */
 const BATCH = 10
 const RETRY_MS = 200
+/** So often what fails is tried once the holder has gone, over some 6 s: its process may be waiting to end. */
+const LAST_ATTEMPTS = 5
 
 export class Holding {
   readonly #options: HoldingOptions
@@ -75,6 +78,7 @@ export class Holding {
   #held = 0
   #timer: Timer | undefined
   #wakeAt = Infinity
+  #ending = false
   #emptied: (() => void) | undefined
 
   constructor(options: HoldingOptions) {
@@ -125,10 +129,11 @@ export class Holding {
     this.#options.events.freed()
   }
 
-  nack(id: number, delayMs: number): void {
+  /** @param uncounted this receive was no attempt, where the engine can take that back */
+  nack(id: number, delayMs: number, uncounted = false): void {
     this.#withHeld([id], (held) => {
       this.#settle(held, 'nacked')
-      this.#want(held, { kind: 'nack', visibilityMs: delayMs })
+      this.#want(held, { kind: 'nack', visibilityMs: delayMs, uncounted })
     })
     this.#options.events.freed()
   }
@@ -139,6 +144,7 @@ export class Holding {
 
   /** Gives back all that is held; resolves when that, and every ack and nack before it, is carried out or hopeless. */
   async giveBack(): Promise<void> {
+    this.#ending = true
     for (const held of this.#all.values()) {
       if (held.state !== 'held') continue
       this.#settle(held, 'nacked')
@@ -217,6 +223,7 @@ export class Holding {
         receipt: held.receipt,
         visibilityMs: wish.visibilityMs,
         ...(wish.kind === 'nack' ? { nack: true } : {}),
+        ...(wish.uncounted === true ? { uncounted: true } : {}),
       }))
       results = await engine.changeVisibility(queue, changes)
     } catch (error) {
@@ -233,7 +240,10 @@ export class Holding {
     if (held.state === 'acked') return
     if (!this.#all.has(held.id)) {
       // It was lost before the answer came, and now nobody would have it.
-      if (result.status === 'changed') void giveBack(this.#options, this.#options.queue, [held])
+      if (result.status === 'changed') {
+        const { deadline } = result
+        void giveBack(this.#options, this.#options.queue, [{ receipt: held.receipt, deadline }])
+      }
       return
     }
     if (result.status === 'failed') this.#changeFailed(held, wish, result.error)
@@ -263,15 +273,20 @@ export class Holding {
       // A refusal (the 12 hours are over) stays one; what is passing is tried again several times before the deadline.
       held.beatAt = isTransient(error) ? clock.monotonic() + visibilityMs / 12 : Infinity
       this.#wake(held.beatAt)
-    } else this.#options.events.failed(held.id, error)
+    } else {
+      this.#options.events.failed(held.id, error)
+      this.#planBeat(held) // one that came due meanwhile did not go out
+    }
   }
 
-  /** An ack or nack that failed is tried again as long as the message is ours. */
+  /** An ack or nack that failed is tried again as long as the message is ours and there is somebody to tell. */
   #repeat(held: Held, error: SignalboxError, batches: Batches<Held>): void {
     const { clock, events } = this.#options
     const delayMs = Math.min(RETRY_MS * 2 ** held.attempts, 5_000)
     held.attempts += 1
-    if (isTransient(error) && clock.monotonic() + delayMs < held.deadline) {
+    const late =
+      clock.monotonic() + delayMs >= held.deadline || (this.#ending && held.attempts > LAST_ATTEMPTS)
+    if (isTransient(error) && !late) {
       clock.timer(delayMs, () => {
         batches.add(held)
         batches.flush()
@@ -283,11 +298,15 @@ export class Holding {
   }
 
   #extendTo(held: Held, deadline: number): void {
+    const { clock } = this.#options
+    held.deadline = clock.monotonic() + (deadline - clock.now())
+    this.#planBeat(held)
+  }
+
+  #planBeat(held: Held): void {
     const { clock, visibilityMs } = this.#options
-    const now = clock.monotonic()
-    held.deadline = now + (deadline - clock.now())
-    held.beatAt =
-      held.beatUntil > held.deadline ? Math.max(now, held.deadline - (visibilityMs * 2) / 3) : Infinity
+    const early = held.deadline - (visibilityMs * 2) / 3
+    held.beatAt = held.beatUntil > held.deadline ? Math.max(clock.monotonic(), early) : Infinity
     this.#wake(Math.min(held.beatAt, held.deadline))
   }
 

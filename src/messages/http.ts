@@ -5,13 +5,16 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { nameFilter, type Access } from '../ports/access.ts'
-import type { MessageAttributes, MessageFacts, OutgoingMessage } from '../ports/message-queue.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import { allows, nameFilter, type Access, type Principal } from '../ports/access.ts'
 import {
   deleteBody,
   deleteView,
   messageQueueName,
+  messageQueuesView,
   peekView,
+  queueFactsView,
+  queueOptionsBody,
   receiveBody,
   receiveView,
   redriveBody,
@@ -21,9 +24,9 @@ import {
   statsView,
   visibilityBody,
   visibilityView,
-  type OutgoingView,
 } from './api.ts'
 import type { Desk } from './desk.ts'
+import { defined, entry, outgoing, readable } from './http-json.ts'
 
 type App = FastifyInstance<any, any, any, any, ZodTypeProvider> // oxlint-disable-line typescript/no-explicit-any -- raw server types differ by listener
 
@@ -33,6 +36,8 @@ const operator: Access = { role: 'operator', noun: 'messages', param: 'queue' }
 const viewer: Access = { role: 'viewer', noun: 'messages', param: 'queue' }
 const ROOT = '/api/v1/messages'
 const MOST = 10
+/** A batch of 1 MiB, with every character escaped. */
+const SEND_BYTES = 6 * 1024 * 1024 + 64 * 1024
 
 export interface MessagesFaceOptions {
   readonly desk: Desk
@@ -44,6 +49,7 @@ export function messagesFace({ desk }: MessagesFaceOptions): (app: App) => Promi
     sendingRoutes(app, desk)
     settlingRoutes(app, desk)
     lookingRoutes(app, desk)
+    declaringRoutes(app, desk)
     clearingRoutes(app, desk)
   }
 }
@@ -52,6 +58,7 @@ function sendingRoutes(app: App, desk: Desk): void {
   app.route({
     method: 'POST',
     url: `${ROOT}/:queue/send`,
+    bodyLimit: SEND_BYTES,
     config: { access: operator },
     schema: {
       tags,
@@ -62,7 +69,11 @@ function sendingRoutes(app: App, desk: Desk): void {
       response: { 200: sendView },
     },
     handler: async (request) => {
-      const messages = request.body.messages.map(outgoing)
+      const { messages: given } = request.body
+      // A redrive would take them there.
+      for (const { deadLetterSource: source } of given)
+        if (source !== undefined) mayUse(request.principal, source)
+      const messages = given.map(outgoing)
       return { results: (await desk.service.send(request.params.queue, messages)).map(entry) }
     },
   })
@@ -92,7 +103,10 @@ function sendingRoutes(app: App, desk: Desk): void {
       socket.once('close', () => {
         if (!socket.writableFinished) desk.giveBack(queue, messages)
       })
-      return { messages: messages.map((message) => ({ ...message, ...readable(message) })) }
+      return {
+        messages: messages.map((message) => ({ ...message, ...readable(message) })),
+        now: desk.now(),
+      }
     },
   })
 }
@@ -127,13 +141,15 @@ function settlingRoutes(app: App, desk: Desk): void {
       response: { 200: visibilityView },
     },
     handler: async (request) => {
-      const changes = request.body.changes.map(({ nack = false, ...change }) => ({ ...change, nack }))
-      return { results: (await desk.changeVisibility(request.params.queue, changes)).map(entry) }
+      const changes = request.body.changes.map(({ nack = false, ...change }) => defined({ ...change, nack }))
+      const results = (await desk.changeVisibility(request.params.queue, changes)).map(entry)
+      return { results, now: desk.now() }
     },
   })
 }
 
-function lookingRoutes(app: App, { service }: Desk): void {
+function lookingRoutes(app: App, desk: Desk): void {
+  const { service } = desk
   app.route({
     method: 'GET',
     url: ROOT,
@@ -141,12 +157,28 @@ function lookingRoutes(app: App, { service }: Desk): void {
     schema: {
       tags,
       operationId: 'listMessageQueues',
-      summary: 'Message queues by name',
-      response: { 200: z.object({ queues: z.array(messageQueueName) }) },
+      summary: 'Message queues by name, and what their engine offers',
+      response: { 200: messageQueuesView },
     },
     handler: async (request) => ({
       queues: (await service.listQueues()).filter(nameFilter(request.principal, 'messages')),
+      limits: service.limits,
+      capabilities: { ...service.capabilities, peek: service.canPeek },
+      now: desk.now(),
     }),
+  })
+  app.route({
+    method: 'GET',
+    url: `${ROOT}/:queue/options`,
+    config: { access: viewer },
+    schema: {
+      tags,
+      operationId: 'showMessageQueueOptions',
+      summary: 'What the queue does with its messages',
+      params,
+      response: { 200: queueFactsView },
+    },
+    handler: (request) => service.describe(request.params.queue),
   })
   app.route({
     method: 'GET',
@@ -190,6 +222,27 @@ function lookingRoutes(app: App, { service }: Desk): void {
   })
 }
 
+function declaringRoutes(app: App, { service }: Desk): void {
+  app.route({
+    method: 'PUT',
+    url: `${ROOT}/:queue`,
+    config: { access: operator },
+    schema: {
+      tags,
+      operationId: 'declareMessageQueue',
+      summary: 'Make a queue, or give it these options (not one of the configuration; on SQS it must exist)',
+      params,
+      body: queueOptionsBody,
+      response: { 200: queueFactsView },
+    },
+    handler: async (request) => {
+      const options = defined(request.body)
+      if (options.deadLetter !== undefined) mayUse(request.principal, options.deadLetter.queue)
+      return service.declare(request.params.queue, options)
+    },
+  })
+}
+
 function clearingRoutes(app: App, { service }: Desk): void {
   app.route({
     method: 'POST',
@@ -221,6 +274,7 @@ function clearingRoutes(app: App, { service }: Desk): void {
     },
     handler: async (request, reply) => {
       const { to, rate, limit, after, dryRun } = request.body
+      if (to !== undefined) mayUse(request.principal, to)
       return service.redrive(request.params.queue, {
         signal: hangUp(reply),
         ...(to === undefined ? {} : { to }),
@@ -233,31 +287,11 @@ function clearingRoutes(app: App, { service }: Desk): void {
   })
 }
 
-/** Results of entries as JSON: of an error, its code and message. */
-function entry<T extends { readonly status: string }>(result: T): T {
-  if (!('error' in result)) return result
-  const { code, message } = result.error as { code: string; message: string }
-  return { ...result, error: { code, message } }
-}
-
-function outgoing({ attributes, ...message }: OutgoingView): OutgoingMessage {
-  const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined))
-  if (attributes === undefined) return given as unknown as OutgoingMessage
-  const decoded: MessageAttributes = Object.fromEntries(
-    Object.entries(attributes).map(([name, { type, value }]) => [
-      name,
-      { type, value: /^Binary(\.|$)/.test(type) ? Buffer.from(value, 'base64') : value },
-    ]),
-  )
-  return { ...given, attributes: decoded } as OutgoingMessage
-}
-
-function readable({ attributes }: Pick<MessageFacts, 'attributes'>) {
-  const encoded = Object.entries(attributes).map(([name, { type, value }]) => [
-    name,
-    { type, value: typeof value === 'string' ? value : Buffer.from(value).toString('base64') },
-  ])
-  return { attributes: Object.fromEntries(encoded) as Record<string, { type: string; value: string }> }
+/** Of a queue that is named beside that of the path. @throws SignalboxError `permission_denied` */
+function mayUse(principal: Principal, queue: string): void {
+  if (allows(principal, operator, queue)) return
+  const what = `your scopes do not cover messages '${queue}'; this needs one that does, such as messages:${queue}`
+  throw new SignalboxError('permission_denied', what, { details: { neededScope: `messages:${queue}` } })
 }
 
 /** Aborts when the client goes before its answer. */

@@ -3,7 +3,7 @@
  * are asked to; elsewhere each message is received, sent on and only then deleted, so a failure can double it and never lose it.
  */
 import { sleep, type Clock } from '../kernel/clock.ts'
-import { SignalboxError } from '../kernel/error.ts'
+import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { MessageQueue, OutgoingMessage, ReceivedMessage } from '../ports/message-queue.ts'
 import { giveBack } from './give-back.ts'
 
@@ -116,34 +116,39 @@ async function moveByHand(
     ...(signal === undefined ? {} : { signal }),
   })
   if (messages.length === 0) return { moved: 0, skipped: 0 }
-  const left: ReceivedMessage[] = []
-  let moved = 0
-  for (const [target, group] of Map.groupBy(messages, (message) => to ?? message.deadLetterSource)) {
-    if (target === undefined) left.push(...group)
-    else moved += await moveTo(parts, { queue, target }, group)
+  const left = new Set(messages)
+  try {
+    for (const [target, group] of Map.groupBy(messages, (message) => to ?? message.deadLetterSource)) {
+      if (target === undefined) continue
+      try {
+        await moveTo(parts, { queue, target }, group, (message) => left.delete(message))
+      } catch (error) {
+        // The queue it came from is there no more; one that was asked for has to be.
+        if (to !== undefined || !isSignalboxError(error, 'not_found')) throw error
+      }
+    }
+  } finally {
+    await giveBack(parts, queue, [...left])
   }
-  await giveBack(parts, queue, left)
+  const moved = messages.length - left.size
   // Those returned would come again; a batch in which nothing could be moved ends the call.
-  return { moved, skipped: left.length, ...(moved === 0 ? {} : { next: MORE }) }
+  return { moved, skipped: left.size, ...(moved === 0 ? {} : { next: MORE }) }
 }
 
 async function moveTo(
   { engine }: Parts,
   { queue, target }: { readonly queue: string; readonly target: string },
   messages: readonly ReceivedMessage[],
-): Promise<number> {
-  let moved = 0
-  for (let i = 0; i < messages.length; i += 1) {
-    // One by one: together they might be larger than a batch may be.
-    const message = messages[i]
-    if (message === undefined) continue
+  moved: (message: ReceivedMessage) => void,
+): Promise<void> {
+  // One by one: together they might be larger than a batch may be.
+  for (const message of messages) {
     const [sent] = await engine.send(target, [outgoing(message)])
     if (sent?.status === 'failed') throw sent.error
     const [deleted] = await engine.delete(queue, [message.receipt])
     if (deleted?.status === 'failed') throw deleted.error
-    moved += 1
+    moved(message)
   }
-  return moved
 }
 
 function outgoing(message: ReceivedMessage): OutgoingMessage {

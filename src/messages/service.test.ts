@@ -1,4 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { openSqlite, sqliteMessageQueue } from '../drivers/sqlite/index.ts'
+import { SignalboxError } from '../kernel/error.ts'
+import { seededRandom } from '../kernel/id.ts'
 import { ManualClock } from '../kernel/manual-clock.ts'
 import type { QueueOptions } from '../ports/message-queue.ts'
 import type { MessageEvent } from './observed.ts'
@@ -111,6 +117,88 @@ describe('redrive', () => {
     expect(await moving).toEqual({ moved: 1, skipped: 0 })
     await expect(service.redrive('dead', { to: 'dead' })).rejects.toThrow('itself')
   })
+})
+
+describe('a redrive by the engine', () => {
+  it('keeps to its rate and its limit, goes on where it ended, and can be tried without moving', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'signalbox-redrive-'))
+    const clock = new ManualClock()
+    const owner = await openSqlite({ directory, clock })
+    const engine = sqliteMessageQueue(owner)
+    onTestFinished(async () => {
+      await engine.close()
+      await owner.close()
+      rmSync(directory, { recursive: true })
+    })
+    const service = new MessagesService({ engine, clock, random: seededRandom(1), queues: withDead })
+    const visible = async (queue: string): Promise<number> => (await service.stats(queue)).visible
+    await service.send(
+      'orders',
+      Array.from({ length: 40 }, (_, i) => ({ body: `b${i}` })),
+    )
+    await service.receive('orders', { max: 100, visibilityMs: 1 })
+    await clock.advance(1)
+    expect(await service.receive('orders', { max: 100 })).toEqual([])
+    expect(await service.redrive('dead', { dryRun: true })).toEqual({ moved: 40, skipped: 0 })
+    expect(await visible('dead')).toBe(40)
+
+    const moving = service.redrive('dead', { rate: 10, limit: 20 })
+    for (let passed = 0; passed < 1_000; passed += 100) {
+      await clock.advance(100)
+      await visible('dead') // the steps before it are done
+    }
+    const early = await visible('orders')
+    expect(early).toBeGreaterThanOrEqual(8)
+    expect(early).toBeLessThanOrEqual(12)
+    for (let passed = 0; passed < 5_000; passed += 100) {
+      await clock.advance(100)
+      await visible('dead')
+    }
+    const { next, ...done } = await moving
+    expect(done).toEqual({ moved: 20, skipped: 0 })
+    expect(await visible('orders')).toBe(20)
+    expect(await service.redrive('dead', { after: next ?? '' })).toEqual({ moved: 20, skipped: 0 })
+    expect(await visible('dead')).toBe(0)
+  })
+})
+
+describe('a redrive by receiving, sending and deleting', () => {
+  it('that fails gives back at once what it has received', async () => {
+    const { engine, service } = await deadLetters(10)
+    let sends = 0
+    engine.before = async (call) => {
+      if (call === 'send' && ++sends === 4) throw new SignalboxError('throttled', 'slow down')
+    }
+    await expect(service.redrive('dead', {})).rejects.toMatchObject({ code: 'throttled' })
+    expect(await service.stats('orders')).toMatchObject({ visible: 3 })
+    expect(await service.stats('dead')).toMatchObject({ visible: 7, inFlight: 0 })
+  })
+
+  it('leaves what came from a queue that is there no more', async () => {
+    const { engine, service } = await deadLetters(5)
+    engine.before = async (call) => {
+      if (call === 'send') throw new SignalboxError('not_found', 'no such queue')
+    }
+    expect(await service.redrive('dead', {})).toEqual({ moved: 0, skipped: 5 })
+    expect(await service.stats('dead')).toMatchObject({ visible: 5, inFlight: 0 })
+    await expect(service.redrive('dead', { to: 'elsewhere' })).rejects.toMatchObject({ code: 'not_found' })
+    expect(await service.stats('dead')).toMatchObject({ visible: 5, inFlight: 0 })
+  })
+})
+
+it('what cannot be given back is left to the end of its visibility after a while', async () => {
+  const { clock, engine, service } = world({ orders: { visibilityMs: 3_600_000 } })
+  await service.send('orders', [{ body: 'a' }])
+  const messages = await service.receive('orders', {})
+  engine.before = async (call) => {
+    if (call === 'changeVisibility') throw new SignalboxError('unavailable', 'out of reach')
+  }
+  let done = false
+  void service.giveBack('orders', messages).then(() => (done = true))
+  await clock.advance(10_000)
+  expect(done).toBe(false)
+  await clock.advance(10_000)
+  expect([done, clock.pendingTimers]).toEqual([true, 0])
 })
 
 it('what happens is told: requests, messages, redeliveries, age', async () => {

@@ -3,7 +3,7 @@
  * in the queue that is meant when none is named, moves dead letters back, and tells what happens.
  */
 import type { Clock } from '../kernel/clock.ts'
-import { SignalboxError } from '../kernel/error.ts'
+import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type {
   ChangeResult,
@@ -29,7 +29,10 @@ export interface MessagesServiceOptions {
   readonly engine: MessageQueue
   readonly clock: Clock
   readonly random: Random
-  /** The queues of the configuration, by name; what a dead-letter policy names counts as named too. */
+  /**
+   * The queues of the configuration, by name; what a dead-letter policy names counts as named too. One without any options is
+   * made if it is missing, and otherwise left as it is.
+   */
   readonly queues?: Readonly<Record<string, QueueOptions>>
   /** The queue that is meant by an empty name. */
   readonly defaultQueue?: string
@@ -77,6 +80,10 @@ export class MessagesService {
     return this.#engine.capabilities
   }
 
+  get canPeek(): boolean {
+    return this.#engine.peek !== undefined
+  }
+
   /** The queue that is meant. @throws SignalboxError `invalid_argument` when none is named and there is no default */
   queueOf(name: string): string {
     const queue = name === '' ? this.#options.defaultQueue : name
@@ -107,9 +114,9 @@ export class MessagesService {
     return this.#engine.changeVisibility(queue, changes)
   }
 
-  /** Returns messages that were received for a caller who has gone. Never rejects. */
-  giveBack(queue: string, messages: readonly ReceivedMessage[]): Promise<void> {
-    return giveBack({ engine: this.#engine, clock: this.#options.clock }, queue, messages)
+  /** Returns messages that were received for a caller who has gone. Never rejects. @param uncounted as `VisibilityChange` has it */
+  giveBack(queue: string, messages: readonly ReceivedMessage[], uncounted = false): Promise<void> {
+    return giveBack({ engine: this.#engine, clock: this.#options.clock }, queue, messages, uncounted)
   }
 
   async describe(queue: string): Promise<QueueFacts> {
@@ -147,6 +154,13 @@ export class MessagesService {
   /** Those the engine has, and those of the configuration that nobody has used yet. In order. */
   async listQueues(): Promise<readonly string[]> {
     return [...new Set([...(await this.#engine.listQueues()), ...this.#queues.keys()])].toSorted()
+  }
+
+  /** As the engine's `declareQueue`; but a queue of the configuration keeps the options that it has there. */
+  async declare(queue: string, options: QueueOptions): Promise<QueueFacts> {
+    const configured = this.#queues.get(queue)
+    if (configured !== undefined && Object.keys(configured).length > 0) return this.describe(queue)
+    return this.#engine.declareQueue(queue, options)
   }
 
   /** Makes the queues of the configuration, or looks them up, as their first use would. */
@@ -187,7 +201,20 @@ export class MessagesService {
 
   async #declare(queue: string, options: QueueOptions): Promise<void> {
     if (options.deadLetter !== undefined) await this.#ready(options.deadLetter.queue)
+    // One that is only named keeps the options that others gave it.
+    if (Object.keys(options).length === 0 && (await this.#isThere(queue))) return
     await this.#engine.declareQueue(queue, options)
+  }
+
+  async #isThere(queue: string): Promise<boolean> {
+    if (this.capabilities.queues === 'existing') return false // declaring looks it up
+    try {
+      await this.#engine.describeQueue(queue)
+      return true
+    } catch (error) {
+      if (isSignalboxError(error, 'not_found')) return false
+      throw error
+    }
   }
 }
 

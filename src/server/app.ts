@@ -56,6 +56,8 @@ export interface AppOptions {
   readonly faces: readonly RouteFace[]
   readonly logger: Logger
   readonly registry: Registry
+  /** Text of metrics that other processes have; of other names. */
+  readonly moreMetrics?: (() => Promise<string>) | undefined
   readonly clock: Clock
   readonly random: Random
   /** Keeps account of answers that never end by themselves. */

@@ -31,6 +31,8 @@ interface HealthOptions {
   readonly lifecycle: Lifecycle
   readonly checkStore: () => Promise<unknown>
   readonly registry: Registry
+  /** Text of further metrics, of other names. */
+  readonly moreMetrics?: (() => Promise<string>) | undefined
   readonly clock: Clock
   readonly config: { readonly metrics: { readonly enabled: boolean } }
 }
@@ -60,7 +62,8 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthOptions): v
   if (options.config.metrics.enabled) {
     app.get('/metrics', hidden, async (_request, reply) => {
       void reply.type(options.registry.contentType)
-      return options.registry.metrics()
+      const more = (await options.moreMetrics?.()) ?? ''
+      return `${await options.registry.metrics()}${more}`
     })
   }
 }

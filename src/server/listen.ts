@@ -25,7 +25,8 @@ const PIPE = '\\\\.\\pipe\\'
 const OWNER_ONLY_UMASK = 0o177
 
 /**
- * @param command what was typed, without `--port`, for the remedy
+ * @param command what was typed, without `flag`, for the remedy
+ * @param flag what sets the port
  * @returns the address it got; its port is another one than asked for if that was 0
  * @throws SignalboxError `address_in_use`, `permission_denied`, `config_invalid`
  */
@@ -33,11 +34,12 @@ export async function listenTcp(
   server: Server,
   { host, port }: TcpAddress,
   command: string,
+  flag = '--port',
 ): Promise<TcpAddress> {
   try {
     await listening(server, () => server.listen(port, host))
   } catch (error) {
-    throw await listenProblem(error as NodeJS.ErrnoException, { host, port }, command)
+    throw await listenProblem(error as NodeJS.ErrnoException, { host, port }, `${command} ${flag}`)
   }
   const bound = server.address()
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address')
@@ -45,9 +47,9 @@ export async function listenTcp(
 }
 
 /** Throws what `listenTcp` would, and leaves nothing behind. */
-export async function checkTcpIsFree(address: TcpAddress, command: string): Promise<void> {
+export async function checkTcpIsFree(address: TcpAddress, command: string, flag?: string): Promise<void> {
   const probe = createServer()
-  await listenTcp(probe, address, command)
+  await listenTcp(probe, address, command, flag)
   await new Promise((done) => probe.close(done))
 }
 
@@ -102,6 +104,7 @@ function listening(server: Server, listen: () => void): Promise<void> {
   })
 }
 
+/** @param command what was typed, up to the port's flag */
 async function listenProblem(
   error: NodeJS.ErrnoException,
   { host, port }: TcpAddress,
@@ -112,12 +115,12 @@ async function listenProblem(
     const free = await nextFreePort({ host, port })
     return new SignalboxError(
       'address_in_use',
-      `port ${port} on ${host} is taken by ${owner}; stop it, or choose another: ${command} --port ${free}`,
+      `port ${port} on ${host} is taken by ${owner}; stop it, or choose another: ${command} ${free}`,
       { cause: error, details: { host, port } },
     )
   }
   if (error.code === 'EACCES') {
-    const message = `port ${port} needs privileges that this process lacks; choose one above 1023: ${command} --port 8080`
+    const message = `port ${port} needs privileges that this process lacks; choose one above 1023: ${command} 8080`
     return new SignalboxError('permission_denied', message, { cause: error })
   }
   return new SignalboxError(

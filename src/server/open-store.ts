@@ -7,9 +7,11 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Registry } from 'prom-client'
-import type { SqliteStore } from '../drivers/sqlite/index.ts'
+import type { SqliteEngine } from '../drivers/sqlite/index.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
+import type { MessageQueue } from '../ports/message-queue.ts'
 import { decimalKey, type Key, type Store } from '../ports/store.ts'
 import type { Config } from './config/schema.ts'
 import type { Logger } from './logger.ts'
@@ -18,12 +20,20 @@ import { storeMetrics, storeRequests } from './store-metrics.ts'
 
 export interface OpenedStore {
   readonly store: Store
-  /** The same store, if this process owns it. */
-  readonly owned?: SqliteStore
+  /** What this process owns, if the store is its own: the data directory, with its message queues. */
+  readonly owned?: OwnedDirectory
   /** Other servers may work on it too. */
   readonly shared: boolean
   /** Where it is, for the log. */
   readonly facts: Readonly<Record<string, string>>
+  close(): Promise<void>
+}
+
+/** The embedded engine of a data directory, and the ports that its owner uses and lends to others. */
+export interface OwnedDirectory {
+  readonly engine: SqliteEngine
+  readonly store: Store
+  readonly messages: MessageQueue
 }
 
 interface StoreContext {
@@ -34,6 +44,7 @@ interface StoreContext {
 }
 
 type StoreKeys = Pick<Config, 'dataDir' | 'store'>
+type CloudStore = Pick<OpenedStore, 'store' | 'facts'>
 
 /** What others are told owns the data directory. */
 const OWNER = 'signalbox serve'
@@ -59,30 +70,56 @@ export function isNewDirectory(config: StoreKeys): boolean {
 export async function openStore(config: StoreKeys, context: StoreContext): Promise<OpenedStore> {
   const { engine } = config.store
   if (engine === 'sqlite') return openEmbedded(config, context)
-  const opened = await (engine === 'dynamodb' ? openDynamodb : openFirestore)(config.store, context)
+  const { store, facts } = await (engine === 'dynamodb' ? openDynamodb : openFirestore)(config.store, context)
   try {
     // What is wrong with it shows here, and its clock is known before anybody asks for the time.
-    await opened.store.get(PROBE)
-    return { ...opened, store: withoutRefusals(opened.store, context.logger) }
+    await store.get(PROBE)
+    const cautious = withoutRefusals(store, context.logger)
+    return { store: cautious, shared: true, facts, close: () => cautious.close() }
   } catch (error) {
-    await opened.store.close()
+    await store.close()
     throw error
   }
 }
 
 async function openEmbedded(config: StoreKeys, { clock, registry }: StoreContext): Promise<OpenedStore> {
-  const { openSqliteStore } = await import('../drivers/sqlite/index.ts')
+  const { openSqlite, sqliteMessageQueue, sqliteStore } = await import('../drivers/sqlite/index.ts')
   const { groupCommit } = config.store
   const directory = resolve(config.dataDir)
-  const owned = await openSqliteStore({ directory, clock, groupCommit, owner: { command: OWNER } })
-  storeMetrics(registry, () => owned.facts())
-  return { store: owned, owned, shared: false, facts: { dataDir: directory } }
+  const engine = await openSqlite({ directory, clock, groupCommit, owner: { command: OWNER } }).catch(
+    tellOrder,
+  )
+  storeMetrics(registry, () => engine.facts())
+  const store = sqliteStore(engine)
+  const messages = sqliteMessageQueue(engine)
+  return {
+    store,
+    owned: { engine, store, messages },
+    shared: false,
+    facts: { dataDir: directory },
+    async close() {
+      await messages.close()
+      await store.close()
+      await engine.close()
+    },
+  }
+}
+
+/** Others attach to a server, not the other way round. @throws what it was given, with what to do about a sidecar */
+function tellOrder(error: unknown): never {
+  const { pid, command, directory } = isSignalboxError(error, 'store_owned') ? error.details : {}
+  if (pid === undefined || command === undefined || command === OWNER) throw error
+  throw new SignalboxError(
+    'store_owned',
+    `${directory} is owned by process ${pid} (${command}); stop it, and start it again after the server: it attaches to the server then`,
+    { cause: error, details: (error as SignalboxError).details },
+  )
 }
 
 async function openDynamodb(
   { dynamodb }: Config['store'],
   { clock, random, registry }: StoreContext,
-): Promise<OpenedStore> {
+): Promise<CloudStore> {
   const { openDynamodbStore } = await import('../drivers/dynamodb/index.ts')
   const { table, region, endpoint } = dynamodb
   const place = {
@@ -91,13 +128,13 @@ async function openDynamodb(
     ...(endpoint === undefined ? {} : { endpoint }),
   }
   const store = await openDynamodbStore({ ...place, clock, random, onRequest: storeRequests(registry) })
-  return { store, shared: true, facts: place }
+  return { store, facts: place }
 }
 
 async function openFirestore(
   { firestore }: Config['store'],
   { clock, random, registry }: StoreContext,
-): Promise<OpenedStore> {
+): Promise<CloudStore> {
   const { openFirestoreStore } = await import('../drivers/firestore/index.ts')
   const { project, database, collection, emulatorHost } = firestore
   const place = {
@@ -107,5 +144,5 @@ async function openFirestore(
     ...(emulatorHost === undefined ? {} : { emulatorHost }),
   }
   const store = await openFirestoreStore({ ...place, clock, random, onRequest: storeRequests(registry) })
-  return { store, shared: true, facts: place }
+  return { store, facts: place }
 }

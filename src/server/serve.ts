@@ -3,8 +3,8 @@
  *
  * Start: open the store → bind → take up what the store holds → ready. A start that fails gives everything back.
  * Stop: not ready → serve on for `drainDelay`, while load balancers look elsewhere → accept nothing new → wake all who wait →
- * finish calls in flight, for `shutdownGrace` at most → close the store. What was acknowledged is durable before that, so a stop
- * that is cut short loses nothing.
+ * finish calls in flight and let gRPC clients settle their messages, for `shutdownGrace` at most → close the store. What was
+ * acknowledged is durable before that, so a stop that is cut short loses nothing.
  */
 import { Registry } from 'prom-client'
 import { sleep, type Clock } from '../kernel/clock.ts'
@@ -24,12 +24,15 @@ import type { Config } from './config/schema.ts'
 import type { Lifecycle } from './health.ts'
 import { defaultProvider, leaseProviders } from './lease-config.ts'
 import { leaseMetrics } from './lease-metrics.ts'
+import { checkGrpcPortIsFree } from './grpc.ts'
 import { checkTcpIsFree, listenTcp, urlOf, type TcpAddress } from './listen.ts'
 import type { Logger } from './logger.ts'
+import { messageEngineOf, openServerMessages } from './messages.ts'
 import { openOidc } from './oidc.ts'
 import { dataDirOf, isNewDirectory, openStore, PROBE } from './open-store.ts'
 import { OpenStreams } from './open-streams.ts'
-import { LocalPeers, ownerDoor } from './owner-door.ts'
+import { openServerRuns } from './runs.ts'
+import { LocalPeers, serverDoor } from './owner-door.ts'
 import { Listeners } from './stop.ts'
 import { turnObserver } from './turn-metrics.ts'
 
@@ -39,12 +42,18 @@ export interface ServeOptions {
   readonly logger: Logger
   /** What was typed to start this, without `--port`: for the remedy in messages. */
   readonly command: string
+  /** The same without `--grpc-port`. Default: `command`. */
+  readonly grpcCommand?: string
+  /** Text of metrics that other processes have, for `/metrics`. */
+  readonly moreMetrics?: () => Promise<string>
 }
 
 export interface RunningServer {
   readonly address: TcpAddress
   /** `http://127.0.0.1:8080` */
   readonly url: string
+  /** `127.0.0.1:50052`; undefined without gRPC. */
+  readonly grpcAddress: string | undefined
   /** Stops gracefully. Idempotent; resolves when all is closed. */
   close(): Promise<void>
 }
@@ -54,21 +63,24 @@ export interface RunningServer {
  *   nothing of the start is left behind
  */
 export async function startServer(config: Config, options: ServeOptions): Promise<RunningServer> {
-  const { clock, random, logger, command } = options
+  const { clock, random, logger, command, grpcCommand = command } = options
   const startedAt = clock.monotonic()
   const dataDir = dataDirOf(config)
   const basicUsers = config.auth.basic?.users ?? {}
   const anyUser = Object.keys(basicUsers).length > 0 || config.auth.oidc !== undefined
+  const withMessages = messageEngineOf(config) !== 'off'
   await using started = new AsyncDisposableStack()
 
   if (isNewDirectory(config)) {
     // A refused start must not leave a directory.
     await checkExposure({ server: config.server, dataDir, canSignIn: async () => anyUser })
     await checkTcpIsFree(config.server, command)
+    if (withMessages) await checkGrpcPortIsFree(config.server, grpcCommand)
   }
   const registry = new Registry()
-  const { store, owned, shared, facts: place } = await openStore(config, { clock, random, registry, logger })
-  started.defer(() => store.close())
+  const opened = await openStore(config, { clock, random, registry, logger })
+  const { store, owned, shared, facts: place } = opened
+  started.defer(() => opened.close())
   const oidc = await openOidc(config, { registry, clock, logger })
   started.defer(() => oidc?.close())
   const auth = createAuth({
@@ -104,6 +116,13 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   })
   leaseObserver.watch(leases)
   started.defer(() => leases.close())
+  const embedded = owned?.messages
+  const messages = await openServerMessages({ config, embedded, clock, random, registry, logger })
+  started.defer(() => messages?.close())
+  const engine = messages?.engine
+  const runs = { config: config.jobs, store, shared, engine, clock, random, registry, logger }
+  const jobs = openServerRuns(runs)
+  started.defer(() => jobs.runs.close())
 
   const lifecycle: Lifecycle = { state: 'starting' }
   const local = new LocalPeers()
@@ -117,12 +136,15 @@ export async function startServer(config: Config, options: ServeOptions): Promis
       turnsFace({ turns, clock }),
       authFace({ tokens: auth.tokens, store }),
       leasesApiFace({ leases, clock }),
+      ...(messages === undefined ? [] : [messages.face]),
+      jobs.face,
       leasesFace({ leases, observer: leaseObserver.observer }),
     ],
     ownRoot: true,
     auth,
     logger,
     registry,
+    moreMetrics: options.moreMetrics,
     clock,
     random,
     streams,
@@ -132,28 +154,32 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   const door =
     owned === undefined || dataDir === undefined
       ? undefined
-      : ownerDoor(app, owned, { dataDir, local, clock })
+      : serverDoor(app, { ...owned, messages: messages?.engine ?? owned.messages }, { dataDir, local, clock })
   const { drainDelay, shutdownGrace } = config.server
   const listeners = new Listeners([app.server, ...(door === undefined ? [] : [door.server])], clock)
   started.defer(() => listeners.stop(shutdownGrace.ms))
   started.defer(() => door?.detach())
+  started.defer(() => messages?.stop(0))
 
   const address = await listenTcp(app.server, config.server, command)
+  const grpc = await messages?.listen(auth, grpcCommand)
   const url = config.server.publicUrl ?? urlOf(address)
   await door?.open(urlOf(address))
   await turns.start()
   await leases.start()
+  await jobs.runs.start()
   lifecycle.state = 'ready'
 
   const startupMs = Math.round(clock.monotonic() - startedAt)
-  const facts = { url, console: `${url}/console`, ...place, store: config.store.engine, startupMs }
-  logger.info(facts, `Signalbox ${version} is ready`)
+  const facts = { url, console: `${url}/console`, ...grpc, ...place, store: config.store.engine }
+  logger.info({ ...facts, ...messages?.facts, startupMs }, `Signalbox ${version} is ready`)
 
   const running = started.move()
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     if (drainDelay.ms > 0) {
       lifecycle.state = 'draining'
+      messages?.leave()
       logger.info('draining')
       await sleep(clock, drainDelay.ms)
     }
@@ -161,11 +187,14 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     logger.info('stopping')
     let nothingNew = false
     const served = listeners.stop(shutdownGrace.ms, () => nothingNew && streams.end())
+    const settled = messages?.stop(shutdownGrace.ms)
     try {
       await turns.close()
       await leases.close()
+      await jobs.runs.close()
       nothingNew = true
       streams.end()
+      await settled
       await door?.detach()
       await served
     } finally {
@@ -173,5 +202,5 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     }
     logger.info('stopped')
   }
-  return { address, url, close: () => (closed ??= close()) }
+  return { address, url, grpcAddress: grpc?.['grpc'], close: () => (closed ??= close()) }
 }

@@ -81,7 +81,7 @@ const CONSUMER = [
   'sqs:GetQueueAttributes',
   'sqs:GetQueueUrl',
 ]
-const PRODUCER = ['sqs:SendMessage', 'sqs:GetQueueUrl']
+const PRODUCER = ['sqs:SendMessage', 'sqs:GetQueueAttributes', 'sqs:GetQueueUrl']
 
 describe('under an IAM policy', () => {
   let moto: MotoEngine
@@ -122,6 +122,8 @@ describe('under an IAM policy', () => {
 
   it('sends with the producer’s, and receives, extends and deletes with the consumer’s', async () => {
     const [producer, consumer] = [users.get('producer')!, users.get('consumer')!]
+    // As a sidecar does before it uses the queue it is set to.
+    for (const user of [producer, consumer]) await user.declareQueue('orders')
     expect(await producer.send('orders', [{ body: 'a' }, { body: 'b' }])).toMatchObject([
       { status: 'sent' },
       { status: 'sent' },

@@ -92,6 +92,8 @@ export async function startServer(
     'serve',
     '--port',
     String(port),
+    '--grpc-port',
+    '0',
     '--data-dir',
     dataDir,
     '--log-level',

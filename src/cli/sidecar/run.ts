@@ -4,18 +4,20 @@
  * Stop: NOT_SERVING and no new receives at once → what is with clients may be settled, for the grace at most → the rest goes back
  * to its queue → engine closed. What was acknowledged is durable before that.
  */
-import { pino, stdTimeFunctions, destination, type Logger } from 'pino'
+import { pino, stdTimeFunctions, destination, type DestinationStream, type Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Random } from '../../kernel/id.ts'
 import { Desk } from '../../messages/desk.ts'
 import { MessagesServer } from '../../messages/grpc/server.ts'
 import { allIsRead } from '../../messages/grpc/unary.ts'
+import type { sqsRequestMetric } from '../../messages/grpc/metrics.ts'
 import type { MessageObserver } from '../../messages/observed.ts'
 import { MessagesService } from '../../messages/service.ts'
 import { version } from '../../version.ts'
 import { openMessages } from './engine.ts'
 import type { SidecarSettings } from './settings.ts'
+import { removeStaleSocket } from './stale-socket.ts'
 import { SidecarWeb, type SidecarWebOptions } from './web.ts'
 
 interface Parts {
@@ -35,7 +37,10 @@ export interface RunningSidecar {
 }
 
 /** One JSON object a line, with the keys of the reference's sidecar: level, function, time, message. */
-export function sidecarLogger(level: SidecarSettings['logLevel']): Logger {
+export function sidecarLogger(
+  level: SidecarSettings['logLevel'],
+  out: DestinationStream = destination({ dest: 1, sync: true }),
+): Logger {
   return pino(
     {
       level,
@@ -44,18 +49,21 @@ export function sidecarLogger(level: SidecarSettings['logLevel']): Logger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ dest: 1, sync: true }),
+    out,
   )
 }
 
 export async function startSidecar(settings: SidecarSettings, parts: Parts): Promise<RunningSidecar> {
   const { clock, random, logger } = parts
   await using started = new AsyncDisposableStack()
-  const opened = await openMessages(settings.engine, parts)
+  let grpc: MessagesServer | undefined
+  const metrics =
+    settings.httpPort === undefined
+      ? undefined
+      : await loadMetrics(settings.engine.kind, () => grpc?.inFlight ?? 0)
+  const opened = await openMessages(settings.engine, { ...parts, onRequest: metrics?.onRequest })
   started.defer(() => opened.close())
 
-  let grpc: MessagesServer | undefined
-  const metrics = settings.httpPort === undefined ? undefined : await loadMetrics(() => grpc?.inFlight ?? 0)
   const { queue, queues } = settings
   const service = new MessagesService({
     engine: opened.engine,
@@ -65,6 +73,8 @@ export async function startSidecar(settings: SidecarSettings, parts: Parts): Pro
     defaultQueue: queue,
     ...(metrics === undefined ? {} : { onEvent: metrics.onEvent }),
   })
+  // Others use the queues of the data directory too, past this service.
+  if (settings.engine.kind === 'sqlite') await service.declareAll()
   const desk = new Desk(service, clock, allIsRead)
   const debug = logger.isLevelEnabled('debug')
   const server = new MessagesServer({
@@ -77,6 +87,8 @@ export async function startSidecar(settings: SidecarSettings, parts: Parts): Pro
   })
   grpc = server
   started.defer(() => server.stop(0))
+  const [, socket] = /^unix:(.*)$/s.exec(settings.address) ?? []
+  if (socket !== undefined) await removeStaleSocket(socket)
   const port = await server.listen({
     address: settings.address,
     ...(settings.tls === undefined ? {} : { tls: settings.tls }),
@@ -107,14 +119,23 @@ export async function startSidecar(settings: SidecarSettings, parts: Parts): Pro
 
 /** Loaded only where they can be asked for: they take memory. */
 async function loadMetrics(
+  engine: SidecarSettings['engine']['kind'],
   inFlight: () => number,
-): Promise<{ readonly registry: Registry; readonly onEvent: MessageObserver }> {
-  const [{ Registry }, { messageMetrics }] = await Promise.all([
+): Promise<{
+  readonly registry: Registry
+  readonly onEvent: MessageObserver
+  readonly onRequest: ReturnType<typeof sqsRequestMetric> | undefined
+}> {
+  const [{ Registry }, { messageMetrics, sqsRequestMetric: requests }] = await Promise.all([
     import('prom-client'),
     import('../../messages/grpc/metrics.ts'),
   ])
   const registry = new Registry()
-  return { registry, onEvent: messageMetrics(registry, inFlight) }
+  return {
+    registry,
+    onEvent: messageMetrics(registry, inFlight),
+    onRequest: engine === 'sqs' ? requests(registry) : undefined,
+  }
 }
 
 async function openWeb(

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseDuration } from '../../kernel/duration.ts'
 import { SignalboxError } from '../../kernel/error.ts'
-import type { QueueOptions } from '../../ports/message-queue.ts'
+import { checkQueue } from '../../ports/message-checks.ts'
+import { portableMessageLimits, type QueueOptions } from '../../ports/message-queue.ts'
 import { invalidInput, wholeNumber } from '../inputs.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -57,6 +58,17 @@ export interface SidecarSettings {
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const OF_SQLITE = [
+  ['dataDir', '--data-dir'],
+  ['visibility', '--visibility'],
+  ['deadLetter', '--dead-letter'],
+  ['maxReceives', '--max-receives'],
+] as const
+const OF_SQS = [
+  ['region', '--region'],
+  ['profile', '--profile'],
+  ['endpoint', '--endpoint'],
+] as const
 const DEFAULT_QUEUE = 'sqs-sample-1'
 const DEFAULT_PORT = 50_051
 
@@ -71,11 +83,11 @@ export function sidecarSettings(
   const host = flags.host ?? '127.0.0.1'
   const port = number(given(flags.port, 'APP_PORT') ?? String(DEFAULT_PORT), '--port')
   const tls = tlsFiles(flags, cwd)
-  if (flags.socket === undefined && !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)) refuseExposed(flags)
+  if (!/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)) refuseExposed(flags)
   return {
     engine: engine(flags, given, cwd),
     queue,
-    queues: { [queue]: queueOptions(flags) },
+    queues: { [queue]: queueOptions(flags, queue) },
     host,
     address:
       flags.socket === undefined
@@ -83,7 +95,7 @@ export function sidecarSettings(
         : `unix:${resolve(cwd, flags.socket)}`,
     httpPort: flags.httpPort === undefined ? undefined : number(flags.httpPort, '--http-port'),
     tls,
-    waitMs: flags.waitTime === undefined ? 0 : parseDuration(flags.waitTime, '--wait-time'),
+    waitMs: waitMs(flags.waitTime),
     graceMs: parseDuration(flags.grace ?? '25s', '--grace'),
     logLevel: oneOf(LEVELS, flags.logLevel ?? 'info', '--log-level'),
     logBodies: flags.logBodies === true,
@@ -95,7 +107,9 @@ function engine(
   given: (flag: string | undefined, ...variables: string[]) => string | undefined,
   cwd: string,
 ): SidecarSettings['engine'] {
-  if (oneOf(['sqlite', 'sqs'] as const, flags.engine ?? 'sqlite', '--engine') === 'sqlite') {
+  const chosen = oneOf(['sqlite', 'sqs'] as const, flags.engine ?? 'sqlite', '--engine')
+  refuseForeign(flags)
+  if (chosen === 'sqlite') {
     const directory = resolve(cwd, given(flags.dataDir, 'SIGNALBOX_DATA_DIR') ?? 'data')
     return { kind: 'sqlite', directory }
   }
@@ -117,14 +131,15 @@ function engine(
   }
 }
 
-function queueOptions({ visibility, deadLetter, maxReceives }: SidecarFlags): QueueOptions {
+function queueOptions(flags: SidecarFlags, queue: string): QueueOptions {
+  const { visibility, deadLetter, maxReceives } = flags
   if (maxReceives !== undefined && deadLetter === undefined) {
     throw invalidInput(
       '--max-receives',
       '--max-receives: says when a message goes to --dead-letter; give that too',
     )
   }
-  return {
+  const options = {
     ...(visibility === undefined ? {} : { visibilityMs: parseDuration(visibility, '--visibility') }),
     ...(deadLetter === undefined
       ? {}
@@ -135,12 +150,34 @@ function queueOptions({ visibility, deadLetter, maxReceives }: SidecarFlags): Qu
           },
         }),
   }
+  // On SQS it may be an ARN or a URL, and its options are its own.
+  if (flags.engine !== 'sqs') checkQueue(queue, options, portableMessageLimits)
+  return options
 }
 
-function refuseExposed({ host, insecure, tlsClientCa }: SidecarFlags): void {
-  if (insecure === true || tlsClientCa !== undefined) return
-  const what =
-    'whoever reaches it may take messages; give --tls-client-ca, or --insecure for a protected network'
+/** A flag of the other engine would be without effect, and nobody would notice. */
+function refuseForeign(flags: SidecarFlags): void {
+  const sqs = flags.engine === 'sqs'
+  const foreign = sqs ? OF_SQLITE : OF_SQS
+  const found = foreign.find(([name]) => flags[name] !== undefined)
+  if (found === undefined) return
+  const [, flag] = found
+  const what = sqs ? 'an SQS queue is set where it is made' : 'give --engine sqs too'
+  throw invalidInput(flag, `${flag}: is of the engine ${sqs ? 'sqlite' : 'sqs'}; ${what}`)
+}
+
+function waitMs(text: string | undefined): number {
+  const ms = text === undefined ? 0 : parseDuration(text, '--wait-time')
+  if (ms <= portableMessageLimits.waitMs) return ms
+  throw invalidInput('--wait-time', `--wait-time: '${text}' is more than 20s, the longest a receive waits`)
+}
+
+/** A socket is of this machine, and certificates are asked for on gRPC alone; HTTP is open to whoever reaches it. */
+function refuseExposed({ host, insecure, tlsClientCa, socket, httpPort }: SidecarFlags): void {
+  const guarded = (socket !== undefined || tlsClientCa !== undefined) && httpPort === undefined
+  if (insecure === true || guarded) return
+  const how = httpPort === undefined ? 'give --tls-client-ca' : 'leave --http-port away for --tls-client-ca'
+  const what = `whoever reaches it may take messages; ${how}, or --insecure for a protected network`
   throw invalidInput('--host', `--host: ${host} is not of this machine alone, and ${what}`)
 }
 

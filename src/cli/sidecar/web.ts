@@ -67,6 +67,7 @@ export class SidecarWeb {
 
   async #load(): Promise<Handler> {
     const { sidecarApp } = await import('./app.ts')
-    return sidecarApp({ ...this.#options, random: systemRandom })
+    const { desk, logger, address } = this.#options
+    return sidecarApp({ desk, logger, random: systemRandom, host: address.host })
   }
 }

@@ -1,26 +1,55 @@
-/** `MessagesApi` at a sidecar, over gRPC. */
-import { credentials, type Metadata, type ServiceError } from '@grpc/grpc-js'
+/** `MessagesApi` at a server or a sidecar, over gRPC. */
+import { credentials, Metadata, status, type CallOptions, type ServiceError } from '@grpc/grpc-js'
+import type { Clock } from '../../kernel/clock.ts'
 import { isErrorCode, SignalboxError, type ErrorCode } from '../../kernel/error.ts'
 import type { MessagesApi, OutgoingView, ReceivedView } from '../api.ts'
 import * as v1 from '../grpc/generated/signalbox/messages/v1/messages.ts'
 import { CODE_KEY } from '../grpc/unary.ts'
 
+export interface GrpcTarget {
+  /** `127.0.0.1:50052` or `unix:/run/signalbox.sock` */
+  readonly address: string
+  /** With TLS; by the system's authorities unless one is given, as PEM. */
+  readonly tls?: { readonly authority?: Buffer }
+  /** Asked before each call for what is sent as `Authorization: Bearer …`. */
+  readonly token?: () => Promise<string>
+  readonly clock: Clock
+}
+
 type Done<A> = (error: ServiceError | null, answer: A) => void
 
-export function messagesOverGrpc(address: string): MessagesApi & { close(): void } {
-  const client = new v1.MessagesServiceClient(address, credentials.createInsecure())
-  const call = <A>(start: (done: Done<A>) => unknown): Promise<A> =>
-    new Promise((done, failed) => {
-      start((error, answer) => {
+/** The longest wait of a receive, and ten seconds for the way. */
+const DEADLINE_MS = 30_000
+/** Nothing was sent to anybody; the system's code for why, if it says one. */
+const NOT_SENT = /^(?:No connection established|Name resolution failed)(?:.*\b(E[A-Z]{4,})\b)?/s
+
+export function messagesOverGrpc({
+  address,
+  tls,
+  token,
+  clock,
+}: GrpcTarget): MessagesApi & { close(): void } {
+  const channel =
+    tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.authority ?? null)
+  const client = new v1.MessagesServiceClient(address, channel)
+  const call = async <A>(
+    start: (metadata: Metadata, options: CallOptions, done: Done<A>) => unknown,
+    { read = false } = {},
+  ): Promise<A> => {
+    const metadata = new Metadata()
+    if (token !== undefined) metadata.set('authorization', `Bearer ${await token()}`)
+    return new Promise((done, failed) => {
+      start(metadata, { deadline: clock.now() + DEADLINE_MS }, (error, answer) => {
         if (error === null) done(answer)
-        else failed(errorOf(error, address))
+        else failed(errorOf(error, address, read))
       })
     })
+  }
   return {
     close: () => client.close(),
     async send(queue, messages) {
-      const { results } = await call<v1.SendBatchResponse>((done) =>
-        client.sendBatch({ queue, messages: messages.map(outgoing) }, done),
+      const { results } = await call<v1.SendBatchResponse>((...rest) =>
+        client.sendBatch({ queue, messages: messages.map(outgoing) }, ...rest),
       )
       return {
         results: results.map(({ failure, messageId, sequence }) =>
@@ -32,12 +61,12 @@ export function messagesOverGrpc(address: string): MessagesApi & { close(): void
     },
     async receive(queue, { max = 0, visibilityMs, waitMs, attributes = [] }) {
       const request = { queue, max, visibilityMs, waitMs, attributeNames: attributes }
-      const { messages } = await call<v1.ReceiveResponse>((done) => client.receive(request, done))
+      const { messages } = await call<v1.ReceiveResponse>((...rest) => client.receive(request, ...rest))
       return { messages: messages.map(received) }
     },
     async delete(queue, receipts) {
-      const { results } = await call<v1.DeleteBatchResponse>((done) =>
-        client.deleteBatch({ queue, receipts: [...receipts] }, done),
+      const { results } = await call<v1.DeleteBatchResponse>((...rest) =>
+        client.deleteBatch({ queue, receipts: [...receipts] }, ...rest),
       )
       return {
         results: results.map(({ lost, failure }) =>
@@ -49,10 +78,11 @@ export function messagesOverGrpc(address: string): MessagesApi & { close(): void
         ),
       }
     },
-    stats: (queue) => call<v1.StatsResponse>((done) => client.stats({ queue }, done)),
+    stats: (queue) => call<v1.StatsResponse>((...rest) => client.stats({ queue }, ...rest), { read: true }),
     async peek(queue, { limit = 0, after }) {
-      const { messages, next } = await call<v1.PeekResponse>((done) =>
-        client.peek({ queue, limit, after }, done),
+      const { messages, next } = await call<v1.PeekResponse>(
+        (...rest) => client.peek({ queue, limit, after }, ...rest),
+        { read: true },
       )
       const peeked = messages.flatMap(({ message, state, visibleAtMs }) =>
         message === undefined
@@ -62,14 +92,14 @@ export function messagesOverGrpc(address: string): MessagesApi & { close(): void
       return { messages: peeked, ...(next === undefined ? {} : { next }) }
     },
     async redrive(queue, { to, rate = 0, limit = 0, after, dryRun = false }) {
-      const answer = await call<v1.RedriveResponse>((done) =>
-        client.redrive({ queue, to, rate, limit, after, dryRun }, done),
+      const answer = await call<v1.RedriveResponse>((...rest) =>
+        client.redrive({ queue, to, rate, limit, after, dryRun }, ...rest),
       )
       const { moved, skipped, next } = answer
       return { moved, skipped, ...(next === undefined ? {} : { next }) }
     },
     async purge(queue) {
-      await call<v1.PurgeResponse>((done) => client.purge({ queue }, done))
+      await call<v1.PurgeResponse>((...rest) => client.purge({ queue }, ...rest))
     },
   }
 }
@@ -78,11 +108,19 @@ function stateOf(text: string): 'visible' | 'in_flight' | 'delayed' {
   return text === 'in_flight' || text === 'delayed' ? text : 'visible'
 }
 
-function errorOf(error: ServiceError, address: string): SignalboxError {
-  const [code] = (error.metadata as Metadata | undefined)?.get(CODE_KEY) ?? []
-  if (typeof code === 'string' && isErrorCode(code)) return new SignalboxError(code, error.details)
-  const how = "start one with 'signalbox sidecar', or set SIGNALBOX_URL"
-  return new SignalboxError('unavailable', `${address}: ${error.details}; ${how}`, { cause: error })
+function errorOf(error: ServiceError, address: string, read: boolean): SignalboxError {
+  const { details, metadata } = error
+  const [code] = (metadata as Metadata | undefined)?.get(CODE_KEY) ?? []
+  if (typeof code === 'string' && isErrorCode(code)) return new SignalboxError(code, details)
+  const [notSent, why = details] = NOT_SENT.exec(details) ?? []
+  if (error.code === status.UNAVAILABLE && notSent !== undefined) {
+    const how = "start one with 'signalbox serve' or 'signalbox sidecar', or set SIGNALBOX_URL"
+    return new SignalboxError('unavailable', `nobody answers at ${address} (${why}); ${how}`, {
+      cause: error,
+    })
+  }
+  const what = `${address}: ${details}; ${read ? 'make the call again' : 'it may have been done all the same'}`
+  return new SignalboxError(read ? 'unavailable' : 'outcome_unknown', what, { cause: error })
 }
 
 function failedEntry({ code, message }: { readonly code: string; readonly message: string }) {

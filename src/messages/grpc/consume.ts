@@ -1,13 +1,16 @@
 /**
  * The `Consume` stream: frames in, a `Consumer`'s acts; its events, frames out.
  *
- * Invariants: frames that the client has not taken are at most about `BEHIND_BYTES`; a client that is behind is neither given more
- * nor listened to, so that memory is bounded whatever it does; whichever way the stream ends, the consumer is closed.
+ * Invariants: frames that the client has not taken are at most about `BEHIND_BYTES`, less where there are many streams; a client that is
+ * behind is neither given more nor listened to, so that memory is bounded whatever it does; whichever way the stream ends, the
+ * consumer is closed.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { Clock, Timer } from '../../kernel/clock.ts'
 import { SignalboxError } from '../../kernel/error.ts'
 import type { Consumer, ConsumerFrame } from '../consumer.ts'
 import type { MessagesService } from '../service.ts'
+import type { CallGuard } from './access.ts'
 import { bytesOf } from '../weight.ts'
 import { failureTo, messageTo, wantedAttributes } from './convert.ts'
 import type { ConsumeRequest, ConsumeResponse } from './generated/signalbox/messages/v1/messages.ts'
@@ -17,14 +20,21 @@ type Call = ServerDuplexStream<ConsumeRequest, ConsumeResponse>
 
 export interface ConsumersOptions {
   readonly service: MessagesService
+  readonly clock: Clock
   readonly onTrouble?: (queue: string, error: SignalboxError) => void
+  readonly guard?: Pick<CallGuard, 'watch'>
 }
 
 const BEHIND_BYTES = 1024 * 1024
+/** Of all streams together, beyond a little for each. */
+const ALL_BEHIND_BYTES = 64 * BEHIND_BYTES
+const LEAST_BEHIND_BYTES = 64 * 1024
 /** What a frame costs beside its bodies, and an id in it. */
 const FRAME_BYTES = 256
 const ID_BYTES = 8
 const MAX_STREAMS = 1_000
+/** A stream that nobody opens holds a place for so long. */
+const OPENS_WITHIN_MS = 10_000
 
 /** All streams of a process. */
 export class Consumers {
@@ -55,7 +65,7 @@ export class Consumers {
       call.emit('error', statusOf(new SignalboxError('unavailable', 'this process is stopping')))
       return
     }
-    const stream = new ConsumeStream(call, this.#options)
+    const stream = new ConsumeStream(call, this.#options, () => behindBytes(this.#streams.size))
     this.#streams.add(stream)
     void stream.ended.then(() => this.#streams.delete(stream))
   }
@@ -72,21 +82,31 @@ export class Consumers {
   }
 }
 
+/** How far behind a client may be. @param streams how many there are */
+export function behindBytes(streams: number): number {
+  return Math.min(BEHIND_BYTES, Math.max(LEAST_BEHIND_BYTES, ALL_BEHIND_BYTES / streams))
+}
+
 class ConsumeStream {
   readonly ended: Promise<void>
   readonly #ended: () => void
   readonly #call: Call
   readonly #options: ConsumersOptions
+  readonly #allowed: () => number
   #consumer: Consumer | undefined
   #opening = false
   #gone = false
   #draining = false
   #behind = 0
+  #blocked = false
   #finishing: Promise<void> | undefined
+  readonly #unopened: Timer
 
-  constructor(call: Call, options: ConsumersOptions) {
+  /** @param allowed how far behind its client may be at present, bytes */
+  constructor(call: Call, options: ConsumersOptions, allowed: () => number) {
     this.#call = call
     this.#options = options
+    this.#allowed = allowed
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
     this.#ended = resolve
@@ -97,6 +117,14 @@ class ConsumeStream {
       void this.finish()
     })
     call.on('error', () => (this.#gone = true))
+    const unwatch = options.guard?.watch(call.metadata, (error) => void this.finish(error))
+    void promise.then(unwatch)
+    const late = `open: the first request did not come within ${OPENS_WITHIN_MS / 1_000} s`
+    this.#unopened = options.clock.timer(
+      OPENS_WITHIN_MS,
+      () => void this.finish(new SignalboxError('invalid_argument', `${late}; send it at once`)),
+    )
+    void promise.then(() => this.#unopened.cancel())
   }
 
   get held(): number {
@@ -143,6 +171,7 @@ class ConsumeStream {
       )
     }
     this.#opening = true
+    this.#unopened.cancel()
     this.#call.pause()
     const { service, onTrouble } = this.#options
     const { credit, visibilityMs, maxHoldMs, attributeNames } = open
@@ -202,15 +231,16 @@ class ConsumeStream {
   #write(response: ConsumeResponse, bytes: number): boolean {
     this.#behind += bytes
     this.#call.write(response, () => this.#written(bytes))
-    if (this.#behind <= BEHIND_BYTES) return true
+    if (this.#behind <= this.#allowed()) return true
+    this.#blocked = true
     this.#call.pause()
     return false
   }
 
   #written(bytes: number): void {
-    const before = this.#behind
     this.#behind -= bytes
-    if (before <= BEHIND_BYTES || this.#behind > BEHIND_BYTES || this.#finishing !== undefined) return
+    if (!this.#blocked || this.#behind > this.#allowed() || this.#finishing !== undefined) return
+    this.#blocked = false
     this.#call.resume()
     this.#consumer?.resume()
   }

@@ -13,11 +13,12 @@ import type * as sqs from './generated/sqs/sqs_service.ts'
 type WireAttributes = Readonly<Record<string, v1.Attribute>>
 
 export function attributesFrom(wire: WireAttributes): MessageAttributes {
+  const entries = Object.entries(wire)
+  // What generated code makes of an attribute named so: not to be lost without a word, but refused with the others.
+  const proto: unknown = Object.getPrototypeOf(wire)
+  if (proto !== Object.prototype) entries.push(['__proto__', proto as v1.Attribute])
   return Object.fromEntries(
-    Object.entries(wire).map(([name, { type, text, binary }]) => [
-      name,
-      { type, value: isBinary(type) ? binary : text },
-    ]),
+    entries.map(([name, { type, text, binary }]) => [name, { type, value: isBinary(type) ? binary : text }]),
   )
 }
 

@@ -1,6 +1,7 @@
 /**
  * What message queues do, for Prometheus. Queues are not labels: their names are the callers' and without bound. Engine requests per
- * message is `signalbox_messages_engine_requests_total` over `signalbox_messages_total{event="deleted"}`.
+ * message is `signalbox_messages_engine_requests_total` over `signalbox_messages_total{event="deleted"}`; on SQS, whose driver gathers many
+ * calls into a request, what is paid for is `signalbox_messages_sqs_requests_total`.
  */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { MessageObserver } from '../observed.ts'
@@ -50,4 +51,15 @@ export function messageMetrics(registry: Registry, inFlight: () => number): Mess
     if (event.again > 0) messages.inc({ event: 'redelivered' }, event.again)
     ages.observe(event.ageMs / 1_000)
   }
+}
+
+/** @returns to be told of each request to SQS as it goes out */
+export function sqsRequestMetric(registry: Registry): (request: { readonly operation: string }) => void {
+  const requests = new Counter({
+    name: 'signalbox_messages_sqs_requests_total',
+    help: 'Requests to SQS as they go out, repeated ones included, by operation: what is billed.',
+    labelNames: ['operation'],
+    registers: [registry],
+  })
+  return ({ operation }) => requests.inc({ operation })
 }

@@ -22,6 +22,7 @@ import {
   type ConsumeRequest,
   type ConsumeResponse,
 } from './generated/signalbox/messages/v1/messages.ts'
+import { behindBytes } from './consume.ts'
 import { MessagesServer } from './server.ts'
 import { allIsRead } from './unary.ts'
 
@@ -271,6 +272,23 @@ describe('consume', () => {
     const twice = consume(ours)
     twice.say({ open: { queue: '', credit: 1, attributeNames: [] } })
     expect(await twice.ended).toBe(status.INVALID_ARGUMENT)
+  })
+
+  it('lets many streams be less far behind each than few, and goes on when they read', async () => {
+    expect([1, 64, 128, 1_000].map(behindBytes)).toEqual([2 ** 20, 2 ** 20, 2 ** 19, 2 ** 26 / 1_000])
+    expect(behindBytes(2_000)).toBe(2 ** 16)
+    const { engine, ours } = await world()
+    for (let i = 0; i < 30; i++) {
+      await engine.send(
+        'orders',
+        bodies(10).map(({ body }) => ({ body: body.padEnd(20_000) })),
+      )
+    }
+    const clients = Array.from({ length: 3 }, () => consume(ours, { credit: 1_000 }))
+    for (const { stream } of clients) stream.pause()
+    await sleep(systemClock, 100)
+    for (const { stream } of clients) stream.resume()
+    await until(() => clients.reduce((sum, { messages }) => sum + messages().length, 0) === 300)
   })
 
   it('serves others beside a client that floods credit, never acks and does not read', async () => {

@@ -11,6 +11,7 @@ import { HealthImplementation } from 'grpc-health-check'
 import { sleep, type Clock } from '../../kernel/clock.ts'
 import { SignalboxError } from '../../kernel/error.ts'
 import type { Desk } from '../desk.ts'
+import type { CallGuard } from './access.ts'
 import { Consumers } from './consume.ts'
 import { fileDescriptors } from './generated/descriptors.ts'
 import { MessagesServiceService } from './generated/signalbox/messages/v1/messages.ts'
@@ -27,6 +28,8 @@ export interface MessagesServerOptions {
   readonly log?: CallLog
   readonly logBodies?: boolean
   readonly onTrouble?: (queue: string, error: SignalboxError) => void
+  /** Asks who calls. Default: whoever reaches this server may use it. */
+  readonly guard?: CallGuard
 }
 
 export interface ServerAddress {
@@ -64,12 +67,15 @@ export class MessagesServer {
   #stopped: Promise<void> | undefined
 
   constructor(options: MessagesServerOptions) {
-    const { desk, waitMs, log, logBodies = false, onTrouble } = options
+    const { desk, waitMs, log, logBodies = false, onTrouble, guard } = options
     this.#options = options
     const undelivered = new Undelivered()
-    this.#server = new Server({ ...OPTIONS, interceptors: [undelivered.interceptor()] })
+    const interceptors = [...(guard === undefined ? [] : [guard.interceptor]), undelivered.interceptor()]
+    this.#server = new Server({ ...OPTIONS, interceptors })
     this.#consumers = new Consumers({
+      clock: options.clock,
       service: desk.service,
+      ...(guard === undefined ? {} : { guard }),
       ...(onTrouble === undefined ? {} : { onTrouble }),
     })
     const quiet: CallLog = () => undefined
@@ -121,6 +127,11 @@ export class MessagesServer {
     })
   }
 
+  /** NOT_SERVING from now on, so that clients look elsewhere; everything is served still. */
+  leave(): void {
+    for (const name of NAMES) this.#health.setStatus(name, 'NOT_SERVING')
+  }
+
   /** Idempotent. Resolves when all is closed; what is not settled within the grace has gone back to its queue. */
   stop(graceMs: number): Promise<void> {
     return (this.#stopped ??= this.#stop(graceMs))
@@ -129,7 +140,7 @@ export class MessagesServer {
   async #stop(graceMs: number): Promise<void> {
     const { clock, desk } = this.#options
     const end = clock.monotonic() + graceMs
-    for (const name of NAMES) this.#health.setStatus(name, 'NOT_SERVING')
+    this.leave()
     desk.drain()
     this.#consumers.drain()
     while (clock.monotonic() < end && (this.inFlight > 0 || this.#consumers.open > 0)) {

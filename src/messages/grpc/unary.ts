@@ -64,10 +64,16 @@ export function unary<Request, Answer>(
 ): handleUnaryCall<Request, Answer> {
   return (call, answer: sendUnaryData<Answer>) => {
     const gone = new AbortController()
-    call.on('cancelled', () => gone.abort())
+    let answered = false
+    // grpc-js says so of every call that has ended.
+    call.on('cancelled', () => answered || gone.abort())
+    const end: sendUnaryData<Answer> = (error, value) => {
+      answered = true
+      answer(error, value)
+    }
     run(call.request, { signal: gone.signal }).then(
-      (value) => answer(null, value),
-      (error: unknown) => answer(statusOf(error)),
+      (value) => end(null, value),
+      (error: unknown) => end(statusOf(error)),
     )
   }
 }

@@ -28,7 +28,7 @@ async function ask(
   const response = await app.inject({
     method: route.method as 'GET',
     url,
-    ...(route.method === 'POST' ? { payload: {} } : {}),
+    ...(route.method === 'POST' || route.method === 'PUT' ? { payload: {} } : {}),
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   })
   const { error } = route.method === 'HEAD' ? {} : response.json<{ error?: { code: string } }>()
@@ -54,6 +54,8 @@ describe('the table of routes', () => {
     expect(all).toContain('POST /api/v1/turns/:queue/members')
     expect(all).toContain('DELETE /api/v1/tokens/:id')
     expect(all).toContain('HEAD /api/v1/turns')
+    expect(all).toContain('POST /api/v1/messages/:queue/receive')
+    expect(all).toContain('POST /api/v1/runs/:id/claim')
     expect(routes.length).toBeGreaterThan(12)
   })
 
@@ -87,7 +89,13 @@ describe.each(routes.map((route) => [shown(route), route] as const))('%s', (_, r
     ['turns:*:c@d', access.noun === 'turns'],
     ['turns:a', access.noun === 'turns' && access.filtered === true],
     ['turns:a%2Fb:c@d', access.noun === 'turns' && access.filtered === true],
+    [`messages:${QUEUE}`, access.noun === 'messages'],
+    ['messages:*', access.noun === 'messages'],
+    ['messages:a', access.noun === 'messages' && access.filtered === true],
     ['leases:*', access.noun === 'leases'],
+    ['jobs:*', access.noun === 'jobs'],
+    // Runs are named by their jobs; only lists, and calls that name their runs in the body, pass another scope.
+    ['jobs:another', access.noun === 'jobs' && access.filtered === true],
     ['server:*', access.noun === 'server'],
   ])('admin with the scope %s', async (scope, allowed) => {
     expect(passed(await ask(world, route, await secretOf('admin', scope)))).toBe(allowed)
@@ -98,7 +106,7 @@ const named = routes.filter(({ access }) => access.param === 'queue')
 it.each(named.map((route) => [shown(route), route] as const))(
   '%s judges the name that the handler gets, however it is written',
   async (_, route) => {
-    const secret = await secretOf('operator', 'turns:a')
+    const secret = await secretOf('operator', `${route.access.noun}:a`)
     const asked = async (name: string): Promise<boolean> => {
       const url = route.url.replace(':queue', name).replace(':id', 'member-0001')
       return passed(await ask(world, { ...route, url }, secret))
@@ -109,6 +117,34 @@ it.each(named.map((route) => [shown(route), route] as const))(
     }
   },
 )
+
+describe('the queues of messages that a call names beside its own', () => {
+  const asked = async (method: 'PUT' | 'POST', url: string, payload: object): Promise<number> => {
+    const authorization = `Bearer ${await secretOf('operator', 'messages:mine*')}`
+    return (await world.app.inject({ method, url, payload, headers: { authorization } })).statusCode
+  }
+
+  it('are judged too', async () => {
+    await world.desk.service.declare('mine-dead', {})
+    const dead = (queue: string) => ({ deadLetter: { queue, maxReceives: 3 } })
+    expect(await asked('PUT', '/api/v1/messages/mine', dead('other'))).toBe(403)
+    expect(await asked('PUT', '/api/v1/messages/mine', dead('mine-dead'))).toBe(200)
+    expect(await asked('POST', '/api/v1/messages/mine-dead/redrive', { to: 'other' })).toBe(403)
+    expect(await asked('POST', '/api/v1/messages/mine-dead/redrive', { to: 'mine' })).toBe(200)
+    const from = (deadLetterSource: string): object => ({ messages: [{ body: 'a', deadLetterSource }] })
+    expect(await asked('POST', '/api/v1/messages/mine-dead/send', from('other'))).toBe(403)
+    expect(await asked('POST', '/api/v1/messages/mine-dead/send', from('mine'))).toBe(200)
+  })
+
+  it('are not listed to who may not see them', async () => {
+    await world.desk.service.declare('hidden', {})
+    const authorization = `Bearer ${await secretOf('viewer', 'messages:mine*')}`
+    const listed = await world.app.inject({ url: '/api/v1/messages', headers: { authorization } })
+    const { queues } = listed.json<{ queues: string[] }>()
+    expect(queues).toContain('mine')
+    expect(queues).not.toContain('hidden')
+  })
+})
 
 describe('what needs no token', () => {
   it.each([

@@ -68,6 +68,8 @@ describe('precedence', () => {
       server: {
         host: '127.0.0.1',
         port: 8080,
+        grpcPort: 'auto',
+        grpcTls: {},
         auth: 'auto',
         insecure: false,
         drainDelay: { ms: 0 },
@@ -89,6 +91,14 @@ describe('precedence', () => {
         maxLease: { ms: 21_600_000 },
         coolDown: { ms: 0 },
         anyRepository: false,
+      },
+      messages: { engine: 'auto', defaultQueue: 'default', queues: undefined, sqs: {} },
+      jobs: {
+        concurrency: 16,
+        processes: 1,
+        grace: { ms: 25_000 },
+        keepRunsFor: { ms: 604_800_000 },
+        keepRuns: 10_000,
       },
       repositories: undefined,
       auth: { basic: undefined },
@@ -318,12 +328,12 @@ describe('problems', () => {
   })
 
   it('refuse unknown keys and say which there are', async () => {
-    write('port: 1\nserver:\n  prot: 1\nlog: loud\nqueues: {}\n')
+    write('port: 1\nserver:\n  prot: 1\nlog: loud\nthings: {}\n')
     expect(await problems()).toEqual([
       'signalbox.yaml:1: port: unknown key; did you mean server.port?',
-      'signalbox.yaml:3: server.prot: unknown key; server has host, port, publicUrl, auth, insecure, drainDelay, shutdownGrace, requestTimeout, bodyLimitBytes',
+      'signalbox.yaml:3: server.prot: unknown key; server has host, port, grpcPort, grpcTls, publicUrl, auth, insecure, drainDelay, shutdownGrace, requestTimeout, bodyLimitBytes',
       "signalbox.yaml:4: log: is not a section; write its keys below it, each as 'key: value'",
-      'signalbox.yaml:5: queues: unknown key; there are dataDir, repositories, server, store, log, leases, auth, metrics',
+      'signalbox.yaml:5: things: unknown key; there are dataDir, repositories, server, store, log, leases, messages, jobs, auth, metrics',
     ])
   })
 

@@ -73,9 +73,10 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
     ...environmentSettings(sources.env),
     ...flagSettings(sources),
   ]
-  const engine = settings.findLast(({ path }) => path === 'store.engine')?.raw
+  const chosen = (path: string): unknown => settings.findLast((setting) => setting.path === path)?.raw
+  const engines = { store: chosen('store.engine'), messages: chosen('messages.engine') }
   for (const setting of settings) {
-    if (isOfAnotherEngine(setting, engine)) continue
+    if (isOfAnotherEngine(setting, engines)) continue
     const key = keyAt(setting.path)
     const result = key.schema.safeParse(setting.raw)
     if (result.success) given.set(key.path, { ...setting, value: result.data })
@@ -122,12 +123,12 @@ function environmentSettings(env: Environment): Setting[] {
 }
 
 /** Variables of the clouds' own tools may stand in any environment; they count for the engine that is chosen. */
-function isOfAnotherEngine({ path, where }: Setting, engine: unknown): boolean {
-  const [section, of, key] = path.split('.')
+function isOfAnotherEngine({ path, where }: Setting, engines: Readonly<Record<string, unknown>>): boolean {
+  const [section = '', of, key] = path.split('.')
   return (
-    section === 'store' &&
+    Object.hasOwn(engines, section) &&
     key !== undefined &&
-    of !== engine &&
+    of !== engines[section] &&
     !where.startsWith('SIGNALBOX_') &&
     configVariables.has(where)
   )

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod'
 import { basicUsers, providerList } from './lease-values.ts'
+import { awsProfile, grpcPort, pemFile, queueList, queueName } from './message-values.ts'
 import { oidcIssuers } from './oidc-values.ts'
 import {
   awsRegion,
@@ -47,6 +48,21 @@ const server = z.strictObject({
     'TCP port of the HTTP API and the console; 0 takes any free one. `PORT` is honoured too.',
     { flag: '--port', alsoEnv: ['PORT'] },
   ),
+  grpcPort: key(
+    grpcPort().prefault('auto'),
+    'TCP port of gRPC, on the same address, for message queues; 0 takes any free one, `off` none. `auto` is 50052 (with `port: 0` any free one); if that is taken, the server says so and goes without gRPC.',
+    { flag: '--grpc-port' },
+  ),
+  grpcTls: z
+    .strictObject({
+      certificate: key(pemFile().optional(), 'gRPC with TLS: the file of its certificate, with its chain.'),
+      key: key(pemFile().optional(), 'The file of its key.'),
+      clientCa: key(
+        pemFile().optional(),
+        'Admit only gRPC clients with a certificate of this authority; tokens are asked for all the same.',
+      ),
+    })
+    .prefault({}),
   publicUrl: key(
     webAddress().optional(),
     'Address under which people and clients reach this server, if a proxy stands before it.',
@@ -152,6 +168,61 @@ const leases = z.strictObject({
   ),
 })
 
+const messages = z.strictObject({
+  engine: key(
+    choice('message engine', ['auto', 'sqlite', 'sqs', 'off']).prefault('auto'),
+    'Where message queues are: in the data directory (`sqlite`, with `store.engine: sqlite` only), on Amazon SQS, or nowhere. `auto`: in the data directory if there is one, else nowhere.',
+    { flag: '--messages' },
+  ),
+  defaultQueue: key(
+    queueName().prefault('default'),
+    'Message queues: the one that is meant by gRPC calls that name none.',
+  ),
+  queues: key(
+    queueList().optional(),
+    'Message queues by name. With `sqlite` they are made at the start, with these options from then on; with `sqs` they must exist, and their options there count.',
+  ),
+  sqs: z
+    .strictObject({
+      region: key(
+        awsRegion().optional(),
+        'Region of the queues on Amazon SQS; default: what the AWS SDK finds.',
+      ),
+      endpoint: key(
+        endpointUrl().optional(),
+        'URL of an engine that is not in the cloud, such as ElasticMQ.',
+        { alsoEnv: ['AWS_SQS_ENDPOINT_URL'] },
+      ),
+      profile: key(awsProfile().optional(), 'A profile of the AWS configuration files.'),
+    })
+    .prefault({}),
+})
+
+const jobs = z.strictObject({
+  folder: key(
+    path().optional(),
+    'Background jobs: run those that the modules in this folder export, in worker processes beside the server.',
+    { flag: '--jobs' },
+  ),
+  concurrency: key(
+    integer(1, 1_000).prefault(16),
+    'Background jobs: so many at a time in each of these processes.',
+  ),
+  processes: key(integer(1, 256).prefault(1), 'Background jobs: so many processes.'),
+  grace: key(
+    duration({ ms: 0 }, { ms: 3_600 * SECOND }).prefault('25s'),
+    'Background jobs: after SIGTERM, how long those at work may take before they are told to stop and returned to their queue.',
+  ),
+  keepRunsFor: key(
+    duration({ ms: 60 * SECOND }, { ms: 3_650 * DAY }).prefault('7d'),
+    'Background jobs: how long the record of a run is kept after its end, where the job does not say.',
+  ),
+  keepRuns: key(
+    integer(1, 10_000_000).prefault(10_000),
+    'Background jobs: of each job the newest so many records of ended runs are kept.',
+  ),
+})
+
 /** The whole configuration, strict: an unknown key is refused. */
 export const configSchema = z.strictObject({
   dataDir: key(
@@ -176,6 +247,8 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   leases: leases.prefault({}),
+  messages: messages.prefault({}),
+  jobs: jobs.prefault({}),
   repositories: key(
     providerList().optional(),
     'Merge-queue leases: the providers, one for each repository and base ref.',

@@ -5,7 +5,13 @@ import { seededRandom } from '../../../kernel/id.ts'
 import { ManualClock } from '../../../kernel/manual-clock.ts'
 import { leasesApiFace } from '../../../leases/http-api.ts'
 import { createLeasesService, type LeasesService } from '../../../leases/service.ts'
+import { Desk } from '../../../messages/desk.ts'
+import { messagesFace } from '../../../messages/http.ts'
+import { MessagesService } from '../../../messages/service.ts'
+import { FakeQueue } from '../../../messages/testing/fake-queue.ts'
 import type { Principal } from '../../../ports/access.ts'
+import { runsFace } from '../../../runs/http.ts'
+import { createRunsService, type RunsService } from '../../../runs/service.ts'
 import { turnsFace } from '../../../turns/http.ts'
 import { createTurnsService, type TurnsService } from '../../../turns/service.ts'
 import { buildApp, type RouteFace } from '../../app.ts'
@@ -72,15 +78,18 @@ export function authWorld(options: AuthWorldOptions = {}): AuthWorld {
 export interface AppWorld extends AuthWorld {
   readonly app: Awaited<ReturnType<typeof buildApp>>
   readonly turns: TurnsService
+  /** Queues in memory, with the default queue `orders`. */
+  readonly desk: Desk
   close(): Promise<void>
 }
 
-/** @param faces added to those of turns, tokens and audit; @param viaSocket do requests come through the owner's socket? */
+/** @param faces added to those of turns, leases, messages, runs, tokens and audit; @param viaSocket do requests come through the owner's socket? */
 export async function appWorld(
   options: AuthWorldOptions & {
     readonly faces?: readonly RouteFace[]
     readonly viaSocket?: boolean
     readonly leases?: LeasesService
+    readonly runs?: RunsService
   } = {},
 ): Promise<AppWorld> {
   const world = authWorld(options)
@@ -88,6 +97,10 @@ export async function appWorld(
   const random = seededRandom(2)
   const turns = createTurnsService({ store, clock, random })
   const leases = options.leases ?? createLeasesService({ store, clock, random, providers: [] })
+  // Redriving by hand would wait for the clock.
+  const engine = Object.assign(new FakeQueue({ clock }), { redrive: async () => ({ moved: 0, skipped: 0 }) })
+  const desk = new Desk(new MessagesService({ engine, clock, random, defaultQueue: 'orders' }), clock)
+  const runs = options.runs ?? createRunsService({ store, clock, random })
   const app = await buildApp({
     config: configSchema.parse({}),
     version: '1.2.3',
@@ -97,6 +110,8 @@ export async function appWorld(
       turnsFace({ turns, clock }),
       authFace({ tokens: auth.tokens, store }),
       leasesApiFace({ leases, clock }),
+      messagesFace({ desk }),
+      runsFace({ runs, clock }),
       ...(options.faces ?? []),
     ],
     auth,
@@ -109,8 +124,9 @@ export async function appWorld(
   })
   const close = async (): Promise<void> => {
     await turns.close()
+    if (options.runs === undefined) await runs.close()
     await app.close()
     await auth.close()
   }
-  return { ...world, app, turns, close }
+  return { ...world, app, turns, desk, close }
 }
