@@ -11,7 +11,7 @@ import type { Terminal } from './terminal.ts'
 import { onCrash } from './crash.ts'
 import { stopRequested } from './stop-requested.ts'
 
-export function serveCommand(terminal: Terminal): Command {
+export function serveCommand(terminal: Terminal, setExitCode: (code: number) => void): Command {
   const command = new Command('serve').description(
     'Run the server: HTTP API and console, on the embedded store or a cloud store',
   )
@@ -29,7 +29,7 @@ export function serveCommand(terminal: Terminal): Command {
   )
 
   return command.action(async ({ config: file, ...flags }: Record<string, unknown> & { config?: string }) => {
-    const { config, warnings } = await loadConfig({
+    const loaded = await loadConfig({
       cwd: terminal.cwd,
       env: terminal.env,
       file,
@@ -37,6 +37,7 @@ export function serveCommand(terminal: Terminal): Command {
         Object.entries(flags).map(([name, value]) => [keyOf.get(name) ?? name, value]),
       ),
     })
+    const { config, warnings } = loaded
     const [{ createLogger }, { startServer }] = await Promise.all([
       import('../server/logger.ts'),
       import('../server/serve.ts'),
@@ -45,13 +46,25 @@ export function serveCommand(terminal: Terminal): Command {
     onCrash((error) => logger.fatal({ err: error }, 'crashed'))
     for (const warning of warnings) logger.warn(warning)
     const stopped = stopRequested()
+    const workers =
+      config.jobs.folder === undefined
+        ? undefined
+        : (await import('./serve/job-workers.ts')).jobWorkers(loaded, config.jobs.folder, {
+            ...terminal,
+            logger,
+          })
     const server = await startServer(config, {
       clock: systemClock,
       random: systemRandom,
       logger,
       command: typedCommand(terminal.argv, terminal.env),
+      grpcCommand: typedCommand(terminal.argv, terminal.env, '--grpc-port'),
+      ...(workers === undefined ? {} : { moreMetrics: () => workers.metrics() }),
     })
-    await stopped
+    workers?.start()
+    const failure = await Promise.race([stopped, ...(workers === undefined ? [] : [workers.ended])])
+    if (failure !== undefined) setExitCode(failure)
+    else await workers?.stop()
     await server.close()
   })
 }
@@ -66,11 +79,14 @@ function flagFor({ flag, type, meaning, defaultValue }: ConfigKey): Option | und
 /**
  * The command line to repeat with another port, as it was typed: `npm start --`, `npx signalbox serve --data-dir x`.
  * @param argv from the command's name on
+ * @param flag the port's, which is left out
  */
-export function typedCommand(argv: readonly string[], env: Terminal['env']): string {
+export function typedCommand(argv: readonly string[], env: Terminal['env'], flag = '--port'): string {
   const program = env['npm_command'] === 'exec' ? 'npx signalbox serve' : 'signalbox serve'
   const start = env['npm_lifecycle_event'] === 'start' ? 'npm start --' : program
-  const rest = argv.slice(1).filter((arg, i, all) => !/^--port(?:=|$)/.test(arg) && all[i - 1] !== '--port')
+  const rest = argv
+    .slice(1)
+    .filter((arg, i, all) => arg !== flag && !arg.startsWith(`${flag}=`) && all[i - 1] !== flag)
   return [
     start,
     ...rest.map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", String.raw`'\''`)}'`)),
