@@ -6,7 +6,8 @@ import { Command, CommanderError } from 'commander'
 import { SignalboxError } from '../kernel/error.ts'
 import { version } from '../version.ts'
 import { printError } from './output.ts'
-import { cliContext, leaseContext, type Terminal } from './terminal.ts'
+import { runsContext } from './runs-context.ts'
+import { cliContext, leaseContext, messagesContext, type Terminal } from './terminal.ts'
 
 interface CommandSource {
   readonly name: string
@@ -19,7 +20,7 @@ const sources: readonly CommandSource[] = [
   {
     name: 'serve',
     summary: 'Run the server: HTTP API and console, on the embedded store or a cloud store',
-    load: async (terminal) => (await import('./serve.ts')).serveCommand(terminal),
+    load: async (terminal, setExitCode) => (await import('./serve.ts')).serveCommand(terminal, setExitCode),
   },
   {
     name: 'turn',
@@ -42,7 +43,29 @@ const sources: readonly CommandSource[] = [
     name: 'messages',
     summary: 'Send, receive and look at messages',
     load: async (terminal, setExitCode) =>
-      (await import('../messages/cli.ts')).messagesCommands(cliContext(terminal, setExitCode)),
+      (await import('../messages/cli.ts')).messagesCommands(messagesContext(terminal, setExitCode)),
+  },
+  {
+    name: 'voting',
+    summary: 'Run the voting service: topics, votes that count once, live results',
+    load: async (terminal, setExitCode) => (await import('./voting.ts')).votingCommand(terminal, setExitCode),
+  },
+  {
+    name: 'job',
+    summary: 'List jobs, and run one now',
+    load: async (terminal, setExitCode) =>
+      (await import('../runs/cli.ts')).jobCommands(runsContext(terminal, setExitCode)),
+  },
+  {
+    name: 'runs',
+    summary: 'Look at runs of jobs, cancel and restart them',
+    load: async (terminal, setExitCode) =>
+      (await import('../runs/cli.ts')).runsCommands(runsContext(terminal, setExitCode)),
+  },
+  {
+    name: 'worker',
+    summary: 'Run background jobs from modules and folders',
+    load: async (terminal, setExitCode) => (await import('./worker.ts')).workerCommand(terminal, setExitCode),
   },
   {
     name: 'token',
