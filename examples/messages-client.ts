@@ -38,7 +38,7 @@ process.once('SIGTERM', () => stop.abort())
 process.once('SIGINT', () => stop.abort())
 
 const proto = join(import.meta.dirname, '../proto/sqs/sqs_service.proto')
-const definition = loadSync(proto, { keepCase: true, longs: Number })
+const definition = loadSync(proto, { keepCase: true, longs: Number, defaults: true })
 const { sqs } = loadPackageDefinition(definition) as unknown as {
   sqs: { SQSService: new (address: string, options: object) => SqsClient }
 }

@@ -2,13 +2,17 @@
  * The AWS module for message queues lets who receives receive and who sends send, and nothing more: read from its text, and
  * evaluated by Terraform where that is installed (terraform.test.ts says so where it is not).
  */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { root } from '../support/processes.ts'
 import { argument, block, source } from './hcl.ts'
 import { evaluate, terraform } from './tools.ts'
 
 const aws = source('messages-aws')
 const evaluated = it.skipIf(terraform === undefined)
 
+const driver = join(root, 'src/drivers/sqs')
 const QUEUE = 'arn:aws:sqs:eu-central-1:123456789012:orders'
 const KEY = 'arn:aws:kms:eu-central-1:123456789012:key/1'
 const PROVIDER = 'arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/AB12'
@@ -19,7 +23,7 @@ const CONSUMER = [
   'sqs:GetQueueAttributes',
   'sqs:GetQueueUrl',
 ]
-const PRODUCER = ['sqs:SendMessage', 'sqs:GetQueueUrl']
+const PRODUCER = ['sqs:SendMessage', 'sqs:GetQueueAttributes', 'sqs:GetQueueUrl']
 
 /** A local of the module that is JSON, for this input. */
 function json(name: string, input: Readonly<Record<string, unknown>> = {}): unknown {
@@ -52,6 +56,20 @@ describe('the AWS module for messages', () => {
     )
     const resources = [...aws.matchAll(/Resource = (\[[^\]]*\])/g)].map(([, resource]) => resource)
     expect(resources).toEqual(['[aws_sqs_queue.queue.arn]', '[key]', '[aws_sqs_queue.queue.arn]', '[key]'])
+  })
+
+  it('allows what the driver calls, and nothing else', () => {
+    // A batch needs the permission of its single operation; emptying a queue is an operator's work.
+    const called = readdirSync(driver)
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+      .flatMap((file) => [
+        ...readFileSync(join(driver, file), 'utf8').matchAll(/sdk\.(\w+?)(?:Batch)?Command\(/g),
+      ])
+      .map(([, operation = '']) => `sqs:${operation}`)
+    expect(called).not.toEqual([])
+    expect([...new Set([...CONSUMER, ...PRODUCER, 'sqs:PurgeQueue'])].toSorted()).toEqual(
+      [...new Set(called)].toSorted(),
+    )
   })
 
   it('gives the queue a dead-letter queue that is its alone', () => {

@@ -58,8 +58,10 @@ locals {
     "sqs:GetQueueUrl",
   ]
 
+  # A sidecar looks up the queue it is set to before it sends.
   producer_actions = [
     "sqs:SendMessage",
+    "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl",
   ]
 

@@ -1,4 +1,4 @@
-import { a as array, d as record, i as _enum, l as number, o as boolean, p as string, u as object } from "./schemas.mjs";
+import { _ as string, a as array, f as number, h as record, i as _enum, o as boolean, p as object } from "./schemas.mjs";
 // src/turns/api.ts
 /**
 * What a turn queue offers to its faces (HTTP, CLI, library): the vocabulary and one interface, `TurnsApi`, which the

@@ -1,11 +1,12 @@
-import { i as isSignalboxError, r as isErrorCode, t as SignalboxError } from "./error.mjs";
+import { i as isSignalboxError, n as errorCodes, r as isErrorCode, t as SignalboxError } from "./error.mjs";
 import { a as refusal, i as parseJson, n as codeByStatus, o as timeoutFailure, r as foreignAnswer, s as transportFailure, t as cancelledCall } from "./failure.mjs";
+import { n as isTransient } from "./attempt.mjs";
+import { t as sleep } from "./clock.mjs";
 import { t as require_undici } from "./undici.mjs";
 import { a as changedView, d as memberView, i as beatView, m as queueView, o as evictView, p as queueSummary, s as historyView, u as leaveView } from "./api.mjs";
 import { t as githubIdTokens } from "./github-oidc.mjs";
-import { t as sleep } from "./clock.mjs";
 import { r as flagNames, t as chooseEngine } from "./engine.mjs";
-import { _ as _isoDate, a as array, c as json, d as record, f as strictObject, g as _coercedNumber, h as unknown, i as _enum, l as number$1, m as union, n as ZodISODateTime, o as boolean, p as string, r as ZodNumber, s as int, t as ZodISODate, u as object, v as _isoDateTime, y as NEVER } from "./schemas.mjs";
+import { C as NEVER, S as _isoDateTime, _ as string, a as array, b as _coercedNumber, c as int, d as looseObject, f as number$1, g as strictObject, h as record, i as _enum, l as json$2, m as partialRecord, n as ZodISODateTime, o as boolean, p as object, r as ZodNumber, s as discriminatedUnion, t as ZodISODate, u as literal, v as union, x as _isoDate, y as unknown } from "./schemas.mjs";
 import { createConnection } from "node:net";
 import { get } from "node:http";
 import { createHash } from "node:crypto";
@@ -125,7 +126,7 @@ const auditEntryView = object({
 	action: string(),
 	target: string(),
 	reason: string().optional(),
-	details: record(string(), json()).optional()
+	details: record(string(), json$2()).optional()
 });
 const auditView = object({
 	entries: array(auditEntryView).describe("Newest first."),
@@ -332,7 +333,7 @@ function pullRequestOf(ref) {
 * `details.strange` is set then, for what passed such an answer on may have passed the call on as well.
 */
 /** RFC 3339 → milliseconds. */
-const time = string().transform((text, context) => {
+const time$1 = string().transform((text, context) => {
 	const ms = Date.parse(text);
 	if (!Number.isNaN(ms)) return ms;
 	context.issues.push({
@@ -354,7 +355,7 @@ const leaseBody = requestFacts.extend({
 	request: requestFacts.nullish(),
 	stacked_pull_requests: stack,
 	fence: whole,
-	expires_at: time,
+	expires_at: time$1,
 	lease_seconds: number$1().positive().nullish(),
 	reason: string().nullish(),
 	retry_after: number$1().nonnegative().nullish()
@@ -362,16 +363,16 @@ const leaseBody = requestFacts.extend({
 const requestBody = requestFacts.extend({
 	request: requestFacts.nullish(),
 	pull_request: whole,
-	joined_at: time,
-	last_seen_at: time,
+	joined_at: time$1,
+	last_seen_at: time$1,
 	stacked_pull_requests: stack,
 	fence: whole,
-	acquired_at: time,
-	expires_at: time
+	acquired_at: time$1,
+	expires_at: time$1
 });
 const seconds = number$1().nullish();
 const providerBody = object({
-	last_updated_at: time,
+	last_updated_at: time$1,
 	acquired: requestBody.nullish(),
 	known: union([array(requestBody), record(string(), requestBody).transform(byPriority)]).nullish(),
 	config: object({
@@ -733,6 +734,682 @@ function pathOf({ owner, repo, baseRef }) {
 		baseRef
 	].map(encodeURIComponent).join("/")}`;
 }
+// src/messages/api.ts
+/**
+* What message queues offer to their faces at a distance (HTTP, command line): the vocabulary as JSON, and `MessagesApi`, which
+* a client over HTTP and one over gRPC implement alike. Times are milliseconds; a `Binary` attribute's value is base64.
+*/
+const messageQueueName = string().regex(/^[A-Za-z0-9_-]{1,80}(?:\.fifo)?$/, "must be 1 to 80 characters of A-Z a-z 0-9 _ -, and end in .fifo for a FIFO queue");
+const attributes = record(string(), object({
+	type: string().describe("String, Number or Binary"),
+	value: string()
+}));
+const outgoingMessage = object({
+	body: string(),
+	attributes: attributes.optional(),
+	delayMs: number$1().optional(),
+	groupId: string().optional(),
+	deduplicationId: string().optional(),
+	traceHeader: string().optional(),
+	deadLetterSource: string().optional().describe("Of a dead letter: the queue it comes from")
+});
+const messageFacts = object({
+	messageId: string(),
+	body: string(),
+	attributes,
+	sentAt: number$1().describe("Milliseconds since the epoch"),
+	receiveCount: number$1(),
+	firstReceivedAt: number$1().optional(),
+	groupId: string().optional(),
+	deduplicationId: string().optional(),
+	sequence: string().optional(),
+	traceHeader: string().optional(),
+	deadLetterSource: string().optional()
+});
+const receivedMessage = messageFacts.extend({
+	receipt: string().describe("For delete and visibility"),
+	deadline: number$1().describe("When its visibility ends, milliseconds since the epoch")
+});
+const peekedMessage = messageFacts.extend({
+	state: _enum([
+		"visible",
+		"in_flight",
+		"delayed"
+	]),
+	visibleAt: number$1()
+});
+const codes = Object.keys(errorCodes).filter(isErrorCode);
+const failedEntry = object({
+	status: literal("failed"),
+	error: object({
+		code: _enum(codes),
+		message: string()
+	})
+});
+const lostEntry = object({ status: literal("lost") });
+const deadLetterPolicy = object({
+	queue: messageQueueName,
+	maxReceives: number$1().int()
+});
+object({
+	contentDeduplication: boolean().optional().describe("FIFO: by the body, where no id is given"),
+	visibilityMs: number$1().optional().describe("Default 30000"),
+	delayMs: number$1().optional().describe("Default 0"),
+	retentionMs: number$1().optional().describe("Default 4 days"),
+	deadLetter: deadLetterPolicy.optional()
+});
+object({
+	name: string(),
+	fifo: boolean(),
+	contentDeduplication: boolean(),
+	visibilityMs: number$1(),
+	delayMs: number$1(),
+	retentionMs: number$1(),
+	deadLetter: deadLetterPolicy.optional()
+});
+const limit = number$1();
+/** The server's clock, to which deadlines refer. */
+const now = number$1().optional().describe("Milliseconds since the epoch, by the clock of the server");
+object({
+	queues: array(string()),
+	limits: object({
+		batchEntries: limit,
+		receiveMessages: limit,
+		messageBytes: limit,
+		batchBytes: limit,
+		attributes: limit,
+		visibilityMs: limit,
+		delayMs: limit,
+		waitMs: limit,
+		minRetentionMs: limit,
+		maxRetentionMs: limit
+	}),
+	capabilities: looseObject({
+		queues: _enum(["declared", "existing"]),
+		resolutionMs: number$1(),
+		stats: _enum(["exact", "approximate"]),
+		receipts: _enum(["exact", "lenient"]),
+		delivery: _enum(["exact", "sampled"]),
+		peek: boolean()
+	}),
+	now
+});
+object({ messages: array(outgoingMessage) });
+const sendView = object({ results: array(union([object({
+	status: literal("sent"),
+	messageId: string(),
+	sequence: string().optional()
+}), failedEntry])) });
+object({
+	max: number$1().int().optional().describe("1 to 10; default 10"),
+	visibilityMs: number$1().optional().describe("Default: the queue's"),
+	waitMs: number$1().optional().describe("How long to wait for a first message; at most 20000, default 0"),
+	attributes: array(string()).optional().describe("Names or prefix.*; default: all")
+});
+const receiveView = object({
+	messages: array(receivedMessage),
+	now
+});
+object({ receipts: array(string()) });
+const deleteView = object({ results: array(union([
+	object({ status: literal("deleted") }),
+	lostEntry,
+	failedEntry
+])) });
+object({ changes: array(object({
+	receipt: string(),
+	visibilityMs: number$1(),
+	nack: boolean().optional(),
+	uncounted: boolean().optional()
+})) });
+object({
+	results: array(union([
+		object({
+			status: literal("changed"),
+			deadline: number$1()
+		}),
+		lostEntry,
+		failedEntry
+	])),
+	now
+});
+const statsView = object({
+	visible: number$1(),
+	inFlight: number$1(),
+	delayed: number$1(),
+	oldestAgeMs: number$1().optional(),
+	exact: boolean().describe("Counts of some engines lag behind by up to a minute")
+});
+const peekView = object({
+	messages: array(peekedMessage),
+	next: string().optional()
+});
+object({
+	to: messageQueueName.optional().describe("Default: each message to the queue it came from"),
+	rate: number$1().int().min(1).optional().describe("Messages a second; default: as fast as it goes"),
+	limit: number$1().int().optional().describe("Messages to look at in this call, 1 to 1000"),
+	after: string().optional().describe("The `next` of the call before"),
+	dryRun: boolean().optional()
+});
+const redriveView = object({
+	moved: number$1(),
+	skipped: number$1(),
+	next: string().optional().describe("There may be more: call again with it as `after`")
+});
+// src/client/messages.ts
+/** `MessagesApi` at a distance: the routes under `/api/v1/messages`. */
+/** How long one call of a redrive goes on at most, before it says where to go on. */
+const REDRIVE_MS = 1e4;
+/** Message queues of the server that `transport` reaches. Each call is sent once; see `MessagesApi` for what it throws. */
+function messagesOver(transport) {
+	const path = (queue, rest = "") => `/api/v1/messages/${encodeURIComponent(queue)}${rest}`;
+	return {
+		send: (queue, messages) => transport.call({
+			method: "POST",
+			path: path(queue, "/send"),
+			body: { messages },
+			answer: sendView
+		}),
+		receive: (queue, request) => transport.call({
+			method: "POST",
+			path: path(queue, "/receive"),
+			body: request,
+			answer: receiveView,
+			waitMs: request.waitMs ?? 0
+		}),
+		delete: (queue, receipts) => transport.call({
+			method: "POST",
+			path: path(queue, "/delete"),
+			body: { receipts },
+			answer: deleteView
+		}),
+		stats: (queue) => transport.call({
+			method: "GET",
+			path: path(queue),
+			answer: statsView
+		}),
+		peek: (queue, { limit, after }) => transport.call({
+			method: "GET",
+			path: path(queue, "/peek") + query({
+				limit,
+				after
+			}),
+			answer: peekView
+		}),
+		redrive: (queue, request) => transport.call({
+			method: "POST",
+			path: path(queue, "/redrive"),
+			body: request,
+			answer: redriveView,
+			waitMs: REDRIVE_MS
+		}),
+		async purge(queue) {
+			await transport.call({
+				method: "POST",
+				path: path(queue, "/purge"),
+				body: {},
+				answer: object({})
+			});
+		}
+	};
+}
+// src/runs/vocabulary.ts
+/** What is said to runs: names, states, a new run, how an attempt ended, log lines, manifests of jobs. Part of `api.ts`. */
+const JOB = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const RUN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}:[A-Za-z0-9._:@/-]{1,100}$/;
+const jobName = string().regex(JOB, "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, the first a letter or digit");
+/** `<job>:<rest>`. Without one of the caller's, the rest is made so that the ids of a job sort by time. */
+const runId = string().regex(RUN, "must be <job>:<id>, where the id is 1 to 100 characters of A-Z a-z 0-9 . _ : @ / -");
+const workerName = string().regex(/^[A-Za-z0-9._:@/-]{1,100}$/, "must be 1 to 100 characters of A-Z a-z 0-9 . _ : @ / -");
+const runStates = [
+	"queued",
+	"running",
+	"succeeded",
+	"failed",
+	"cancelled",
+	"timed_out",
+	"lost",
+	"skipped"
+];
+const runSources = [
+	"enqueue",
+	"schedule",
+	"restart",
+	"run_now"
+];
+const json$1 = json$2();
+/** How long a claim lasts without a beat: 100 ms (for tests) to 15 min; 30 s is usual. */
+const leaseMs = number$1().int().min(100).max(9e5);
+const delayMs = number$1().min(0).max(316224e5);
+const time = number$1().min(0).max(0xe677d21fdbff);
+const retentionMs = number$1().int().min(1e3).max(316224e7);
+const newRun = object({
+	id: runId.optional().describe("Of the caller: the same id again finds the existing run. Default: a new one."),
+	job: jobName,
+	queue: string().min(1).max(80).describe("The message queue of the wake-up."),
+	input: json$1,
+	attempts: number$1().int().min(1).max(1e3),
+	timeoutMs: number$1().int().min(1).max(316224e5).optional().describe("Of one attempt."),
+	onLost: _enum(["retry", "fail"]).describe("When a worker dies: queued again, or ended as lost."),
+	group: string().min(1).max(128).optional().describe("Order within it, where the queue keeps one."),
+	delayMs: delayMs.optional(),
+	source: _enum(runSources),
+	schedule: string().regex(/^[\x21-\x7e]{1,100}$/).optional(),
+	scheduledAt: time.optional().describe("Milliseconds since the epoch."),
+	restartOf: runId.optional(),
+	retentionMs: retentionMs.optional().describe("How long it is kept after its end."),
+	skipped: string().min(1).max(500).optional().describe("Recorded as skipped for this reason, and never sent."),
+	secrets: array(string().min(1).max(200)).max(50).optional().describe("Fields of the input, with dots for those within, that no view shows.")
+});
+const progress = object({
+	done: number$1().optional(),
+	total: number$1().optional(),
+	text: string().max(500).optional()
+});
+/** What went wrong; longer texts are cut. */
+const runError = object({
+	name: string().optional(),
+	message: string(),
+	stack: string().optional()
+});
+/**
+* How an attempt ended. With `retryDelayMs` the run is queued again while attempts are left; without, it ends.
+* `returned`: a worker that drains gives it back; the attempt does not count.
+*/
+const outcome = discriminatedUnion("kind", [
+	object({
+		kind: literal("succeeded"),
+		result: json$1.optional()
+	}),
+	object({
+		kind: literal("failed"),
+		error: runError,
+		retryDelayMs: delayMs.optional()
+	}),
+	object({
+		kind: literal("timed_out"),
+		retryDelayMs: delayMs.optional()
+	}),
+	object({
+		kind: literal("cancelled"),
+		reason: string().optional()
+	}),
+	object({ kind: literal("returned") })
+]);
+const logLine = object({
+	at: time.describe("Milliseconds since the epoch, by the worker."),
+	level: _enum([
+		"debug",
+		"info",
+		"warn",
+		"error"
+	]),
+	text: string().describe("Cut at 8,000 characters."),
+	fields: record(string(), json$1).optional()
+});
+const jobManifest = object({
+	name: jobName,
+	description: string().max(2e3).optional(),
+	queue: string().min(1).max(80),
+	input: record(string(), json$1).optional().describe("JSON Schema of the input."),
+	secrets: array(string().min(1).max(200)).max(50).optional(),
+	attempts: number$1().int().min(1).max(1e3),
+	timeoutMs: number$1().int().min(1).optional(),
+	onLost: _enum(["retry", "fail"]),
+	retentionMs: retentionMs.optional()
+});
+object({ runs: array(newRun).min(1).max(1e3) });
+object({
+	worker: workerName,
+	leaseMs,
+	nonce: string().min(1).max(64).optional().describe("Random per claim; makes a repetition safe.")
+});
+const epoch = number$1().int().min(1).describe("Of the claim.");
+object({
+	epoch,
+	leaseMs,
+	progress: progress.optional()
+});
+object({
+	epoch,
+	outcome
+});
+object({
+	epoch,
+	lines: array(logLine).max(1e4),
+	from: number$1().int().min(0).optional().describe("Lines this claim has logged before; makes a repetition safe.")
+});
+object({
+	worker: workerName,
+	after: string().regex(/^\d{15}$/).optional().describe("The `next` of the call before."),
+	waitMs: number$1().int().min(0).max(6e4).optional().describe("Wait so long for an order. Default 0.")
+});
+object({ reason: string().trim().min(1).max(500).optional() });
+object({
+	worker: workerName,
+	jobs: array(jobManifest).max(1e3)
+});
+object({
+	input: json$1.optional().describe("Default {}."),
+	id: string().regex(/^[A-Za-z0-9._:@/-]{1,100}$/).optional().describe("Makes a repetition safe: the run’s id is <job>:<id>."),
+	delayMs: delayMs.optional()
+});
+// src/runs/api-views.ts
+/** What people and programs see of runs and jobs. Times are ISO 8601. Part of `api.ts`. */
+const json = json$2();
+const onLost = _enum(["retry", "fail"]);
+/** One run in a list: what its index record carries. */
+const runRow = object({
+	id: runId,
+	job: jobName,
+	queue: string(),
+	state: _enum(runStates),
+	source: _enum(runSources),
+	attempt: number$1().int().describe("0 before the first."),
+	attempts: number$1().int().describe("At most so many."),
+	createdAt: string(),
+	notBefore: string().optional().describe("Queued: not before then."),
+	startedAt: string().optional().describe("Of the last attempt."),
+	endedAt: string().optional(),
+	durationMs: number$1().optional().describe("From the start of the last attempt to the end."),
+	worker: string().optional(),
+	schedule: string().optional(),
+	scheduledAt: string().optional(),
+	restartOf: runId.optional(),
+	reason: string().optional().describe("Why it was skipped or cancelled."),
+	error: string().optional().describe("Of the last attempt, in one line."),
+	input: string().optional().describe("The beginning of the input as JSON; secrets masked.")
+});
+const runStep = object({
+	at: string(),
+	state: _enum(runStates),
+	attempt: number$1().int(),
+	worker: string().optional(),
+	note: string().optional()
+});
+const runView = runRow.omit({
+	error: true,
+	input: true
+}).extend({
+	rev: number$1().int().describe("Grows with each change of the run."),
+	group: string().optional(),
+	timeoutMs: number$1().optional(),
+	onLost,
+	input: json.describe("Secrets are masked."),
+	result: json.optional(),
+	error: runError.optional().describe("Of the last attempt."),
+	progress: progress.optional(),
+	cancel: object({
+		at: string(),
+		by: string(),
+		reason: string().optional()
+	}).optional().describe("Somebody wants it to end."),
+	claimUntil: string().optional().describe("Running: its worker is taken for dead if it says nothing until then."),
+	restartedAs: runId.optional().describe("The last restart of it."),
+	logLines: number$1().int().describe("Lines of its log so far."),
+	timeline: array(runStep).describe("Its states so far; the oldest are left out beyond 50.")
+});
+const loggedLine = logLine.extend({
+	n: number$1().int().describe("Its number in the run, from 1."),
+	attempt: number$1().int()
+});
+const runList = object({
+	runs: array(runRow).describe("Newest first."),
+	next: string().optional().describe("Present when there may be more: the `after` of the next page."),
+	scanned: number$1().int().optional().describe("With a text: so many runs were looked at; at most 10,000 of the newest that fit the rest.")
+});
+const logPage = object({
+	lines: array(loggedLine),
+	next: number$1().int().optional().describe("Present when there are more: the `after` of the next page.")
+});
+const createdRun = object({
+	run: runRow,
+	created: boolean().describe("False: there was one with this id already.")
+});
+const claimView = union([object({
+	claimed: literal(true),
+	epoch: number$1().int(),
+	attempt: number$1().int(),
+	run: runRow,
+	input: json.describe("Whole, with its secrets.")
+}), object({
+	claimed: literal(false),
+	why: _enum([
+		"finished",
+		"running",
+		"not_before",
+		"not_found"
+	]),
+	retryAfterMs: number$1().optional().describe("Give the wake-up back for so long; without it, acknowledge it.")
+})]);
+const beatAnswer = union([object({
+	held: literal(true),
+	cancel: string().optional().describe("The attempt shall stop, for this reason.")
+}), object({ held: literal(false) })]);
+const finishView = object({
+	accepted: boolean().describe("False: the claim is over, and nothing changed."),
+	run: runRow.optional(),
+	retryAfterMs: number$1().optional().describe("Give the wake-up back for so long; without it, acknowledge it.")
+});
+const cancelOrder = object({
+	id: runId,
+	epoch: number$1().int(),
+	reason: string()
+});
+const count = object({
+	count: number$1().int(),
+	more: boolean().describe("There are more than counted.")
+});
+const jobView = jobManifest.extend({
+	seenAt: string().describe("When a worker last said that it runs this job."),
+	workers: number$1().int().describe("Workers that did so within 3 minutes."),
+	runs: partialRecord(_enum(runStates), count).describe("Kept runs by state, counted up to a bound.")
+});
+const createdList = object({ runs: array(createdRun) });
+const jobList = object({ jobs: array(jobView) });
+const orderPage = object({
+	orders: array(cancelOrder),
+	next: string()
+});
+// src/client/runs.ts
+/**
+* `RunsApi` at a distance: the routes under `/api/v1/runs` and `/api/v1/jobs`. The server knows who calls; whom the caller
+* names in `by` is not sent.
+*/
+const empty = object({});
+/** Runs, or log lines, of one call. */
+const AT_ONCE = 500;
+const AT_ONCE_BYTES = 393216;
+const ORDERS_WAIT_MS = 2e4;
+const AGAIN_MS = 1e3;
+/** Works on the server that `transport` reaches. Each call is sent once; see `RunsApi` for what it throws. */
+function runsOver(transport, { clock, random }) {
+	const createMany = async (runs) => {
+		const created = [];
+		for (const part of portions(runs)) {
+			const body = { runs: part };
+			const answer = await transport.call({
+				method: "POST",
+				path: "/api/v1/runs",
+				body,
+				answer: createdList
+			});
+			created.push(...answer.runs);
+		}
+		return created;
+	};
+	return {
+		async create(run) {
+			const [created] = await createMany([run]);
+			return created;
+		},
+		createMany,
+		claim: (id, { nonce = random.id(), ...claim }) => transport.call({
+			method: "POST",
+			path: `${runPath(id)}/claim`,
+			body: {
+				...claim,
+				nonce
+			},
+			answer: claimView
+		}),
+		beat: (id, epoch, beat) => transport.call({
+			method: "POST",
+			path: `${runPath(id)}/beat`,
+			body: {
+				epoch,
+				...beat
+			},
+			answer: beatAnswer
+		}),
+		finish: (id, epoch, outcome) => transport.call({
+			method: "POST",
+			path: `${runPath(id)}/finish`,
+			body: {
+				epoch,
+				outcome
+			},
+			answer: finishView
+		}),
+		async log(id, epoch, lines, from) {
+			let first = from;
+			for (const part of portions(lines)) {
+				const body = {
+					epoch,
+					lines: part,
+					...first === void 0 ? {} : { from: first }
+				};
+				await transport.call({
+					method: "POST",
+					path: `${runPath(id)}/log`,
+					body,
+					answer: empty
+				});
+				if (first !== void 0) first += part.length;
+			}
+		},
+		watchCancel: (worker, signal) => watchOrders(transport, clock, worker, signal),
+		cancel: (id, { reason }) => transport.call({
+			method: "POST",
+			path: `${runPath(id)}/cancel`,
+			body: reason === void 0 ? {} : { reason },
+			answer: runView
+		}),
+		restart: (id) => transport.call({
+			method: "POST",
+			path: `${runPath(id)}/restart`,
+			answer: runView
+		}),
+		get: (id) => transport.call({
+			method: "GET",
+			path: runPath(id),
+			answer: runView
+		}),
+		list: (filter = {}) => transport.call({
+			method: "GET",
+			path: `/api/v1/runs${query(filterQuery(filter))}`,
+			answer: runList
+		}),
+		readLog: (id, { after, limit } = {}) => transport.call({
+			method: "GET",
+			path: `${runPath(id)}/log${query({
+				after,
+				limit
+			})}`,
+			answer: logPage
+		}),
+		async registerJobs(jobs, worker) {
+			await transport.call({
+				method: "POST",
+				path: "/api/v1/jobs",
+				body: {
+					jobs,
+					worker
+				},
+				answer: empty
+			});
+		},
+		async listJobs() {
+			return (await transport.call({
+				method: "GET",
+				path: "/api/v1/jobs",
+				answer: jobList
+			})).jobs;
+		},
+		getJob: (name) => transport.call({
+			method: "GET",
+			path: jobPath(name),
+			answer: jobView
+		}),
+		runNow: (job, request) => transport.call({
+			method: "POST",
+			path: `${jobPath(job)}/runs`,
+			body: request,
+			answer: createdRun
+		})
+	};
+}
+/** Orders as they come; goes on after failures that pass. */
+async function* watchOrders(transport, clock, worker, signal) {
+	const seen = /* @__PURE__ */ new Set();
+	let after;
+	while (!signal.aborted) try {
+		const page = await transport.call({
+			method: "POST",
+			path: "/api/v1/runs/orders",
+			body: {
+				worker,
+				waitMs: ORDERS_WAIT_MS,
+				...after === void 0 ? {} : { after }
+			},
+			answer: orderPage,
+			waitMs: ORDERS_WAIT_MS,
+			signal
+		});
+		after = page.next;
+		const fresh = page.orders.filter(({ id, epoch }) => !seen.has(`${epoch} ${id}`));
+		for (const order of fresh) {
+			seen.add(`${order.epoch} ${order.id}`);
+			yield order;
+		}
+		if (page.orders.length > 0 && fresh.length === 0) await sleep(clock, AGAIN_MS, signal);
+	} catch (error) {
+		if (signal.aborted) return;
+		if (!isTransient(error)) throw error;
+		await sleep(clock, AGAIN_MS, signal).catch(() => void 0);
+	}
+}
+function filterQuery(filter) {
+	const { states, from, to, ...rest } = filter;
+	return {
+		...rest,
+		state: states === void 0 ? void 0 : states.join(","),
+		from: from === void 0 ? void 0 : new Date(from).toISOString(),
+		to: to === void 0 ? void 0 : new Date(to).toISOString()
+	};
+}
+/** What fits one call. */
+function* portions(all) {
+	let part = [];
+	let bytes = 0;
+	for (const one of all) {
+		const own = JSON.stringify(one).length;
+		if (part.length > 0 && (part.length === AT_ONCE || bytes + own > AT_ONCE_BYTES)) {
+			yield part;
+			part = [];
+			bytes = 0;
+		}
+		part.push(one);
+		bytes += own;
+	}
+	if (part.length > 0) yield part;
+}
+function runPath(id) {
+	return `/api/v1/runs/${encodeURIComponent(id)}`;
+}
+function jobPath(name) {
+	return `/api/v1/jobs/${encodeURIComponent(name)}`;
+}
 // src/client/transport.ts
 var import_undici = require_undici();
 /** What an answer may take beyond the time that the call itself asks the server to wait. */
@@ -961,10 +1638,23 @@ function memberPath(queue, id) {
 * await client.close()
 */
 function createClient(options) {
+	const transport = openTransport(options);
+	return {
+		turns: turnsOver(transport),
+		leases: leasesOver(transport),
+		messages: messagesOver(transport),
+		runs: runsOver(transport, options),
+		access: accessOver(transport),
+		address: transport.address,
+		close: () => transport.close()
+	};
+}
+/** @throws SignalboxError `invalid_argument` for an unusable URL or token; nothing is connected yet */
+function openTransport(options) {
 	const { url, socketPath, token, authorization, clock, random } = options;
 	if (url === void 0 && socketPath === void 0) throw new SignalboxError("invalid_argument", "url: missing; give the server’s URL or its socket");
 	checkCredential(options);
-	const transport = new Transport({
+	return new Transport({
 		url: parseUrl(url ?? "http://localhost"),
 		clock,
 		random,
@@ -972,13 +1662,6 @@ function createClient(options) {
 		...token === void 0 ? {} : { token },
 		...authorization === void 0 ? {} : { authorization }
 	});
-	return {
-		turns: turnsOver(transport),
-		leases: leasesOver(transport),
-		access: accessOver(transport),
-		address: transport.address,
-		close: () => transport.close()
-	};
 }
 function parseUrl(text) {
 	const url = URL.canParse(text) ? new URL(text) : void 0;
@@ -1095,6 +1778,55 @@ function ownerSocketPath(dataDir) {
 	const path = join(directory, "owner.sock");
 	return Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES ? path : join(tmpdir(), `signalbox-${name}.sock`);
 }
+// src/cli/owner-socket.ts
+/**
+* Whether the owner of a data directory lives, and where its socket is. Beside `connect.ts`, whose HTTP client a sidecar does not load.
+*/
+/** How long an owner that is being restarted is waited for, if it left its socket. */
+const RESTART_MS = 2e3;
+const RETRY_MS = 100;
+/**
+* Anybody may put a socket of that name into the temporary directory and wait for our calls and our token; so it must be
+* this user's. Within the data directory, the directory's permissions say who may. Named pipes have no owner to look at.
+*
+* @throws SignalboxError `permission_denied`
+*/
+function refuseForeignSocket(path, userId = process.getuid?.()) {
+	if (userId === void 0) return;
+	const found = lstatSync(path, { throwIfNoEntry: false });
+	if (found === void 0 || found.isSocket() && found.uid === userId) return;
+	throw new SignalboxError("permission_denied", `${path}: is not a socket of this user, so it may not be asked; run as the user who runs the server, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`);
+}
+/**
+* The socket of a data directory's live owner; undefined without one.
+* @param dataDir absolute
+* @param patienceMs how long an owner is waited for that left its socket, and may be between two starts
+* @throws SignalboxError `permission_denied`
+*/
+async function ownerSocket(dataDir, clock, patienceMs = RESTART_MS) {
+	const path = ownerSocketPath(dataDir);
+	if (dirname(path) !== dataDir) refuseForeignSocket(path);
+	return await answers(path, clock, patienceMs) ? path : void 0;
+}
+async function answers(path, clock, patienceMs) {
+	if (!existsSync(path)) return false;
+	for (const until = clock.monotonic() + patienceMs;; await sleep(clock, RETRY_MS)) {
+		const problem = await tryConnect(path);
+		if (problem === void 0) return true;
+		if (problem === "EACCES" || problem === "EPERM") throw new SignalboxError("permission_denied", `${path}: belongs to another user; run as that user, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`);
+		if (clock.monotonic() >= until) return false;
+	}
+}
+function tryConnect(path) {
+	const { promise, resolve } = Promise.withResolvers();
+	const socket = createConnection(path);
+	socket.on("connect", () => {
+		socket.destroy();
+		resolve(void 0);
+	});
+	socket.on("error", (error) => resolve(error.code ?? "unknown"));
+	return promise;
+}
 // src/cli/connect.ts
 /**
 * What a command talks to, one rule for all: the cloud engine that was chosen (`engine.ts`), else a server:
@@ -1109,9 +1841,6 @@ const FALLBACK = {
 	host: "127.0.0.1",
 	port: 8080
 };
-/** How long an owner that is being restarted is waited for, if it left its socket. */
-const RESTART_MS = 2e3;
-const RETRY_MS = 100;
 /**
 * Connects by the rule above. Of servers only sockets and the default address are tried here; a URL is used as it is.
 *
@@ -1152,9 +1881,8 @@ async function connectClient(options, facts) {
 	}
 	const named = options.dataDir ?? given(env["SIGNALBOX_DATA_DIR"]);
 	const dataDir = resolve(facts.cwd ?? ".", named ?? "data");
-	const socketPath = ownerSocketPath(dataDir);
-	if (dirname(socketPath) !== dataDir) refuseForeignSocket(socketPath);
-	if (await answers(socketPath, facts.clock)) {
+	const socketPath = await ownerSocket(dataDir, facts.clock);
+	if (socketPath !== void 0) {
 		const from = named === void 0 ? "default" : writtenOr("dataDir", "SIGNALBOX_DATA_DIR", options, facts);
 		return open({ socketPath }, {
 			name: "owner of",
@@ -1231,37 +1959,5 @@ function writtenOr(input, variable, options, { names = flagNames }) {
 /** An empty variable counts as none, as in most shells' scripts. */
 function given(value) {
 	return value === void 0 || value.trim() === "" ? void 0 : value.trim();
-}
-/**
-* Anybody may put a socket of that name into the temporary directory and wait for our calls and our token; so it must be
-* this user's. Within the data directory, the directory's permissions say who may. Named pipes have no owner to look at.
-*
-* @throws SignalboxError `permission_denied`
-*/
-function refuseForeignSocket(path, userId = process.getuid?.()) {
-	if (userId === void 0) return;
-	const found = lstatSync(path, { throwIfNoEntry: false });
-	if (found === void 0 || found.isSocket() && found.uid === userId) return;
-	throw new SignalboxError("permission_denied", `${path}: is not a socket of this user, so it may not be asked; run as the user who runs the server, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`);
-}
-/** Does a process listen on this socket? One that is there but refuses may be between two starts. */
-async function answers(path, clock) {
-	if (!existsSync(path)) return false;
-	for (const until = clock.monotonic() + RESTART_MS;; await sleep(clock, RETRY_MS)) {
-		const problem = await tryConnect(path);
-		if (problem === void 0) return true;
-		if (problem === "EACCES" || problem === "EPERM") throw new SignalboxError("permission_denied", `${path}: belongs to another user; run as that user, or set SIGNALBOX_URL and SIGNALBOX_TOKEN`);
-		if (clock.monotonic() >= until) return false;
-	}
-}
-function tryConnect(path) {
-	const { promise, resolve } = Promise.withResolvers();
-	const socket = createConnection(path);
-	socket.on("connect", () => {
-		socket.destroy();
-		resolve(void 0);
-	});
-	socket.on("error", (error) => resolve(error.code ?? "unknown"));
-	return promise;
 }
 export { connect, connectClient };

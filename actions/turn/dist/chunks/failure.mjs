@@ -1,5 +1,5 @@
 import { n as errorCodes, r as isErrorCode, t as SignalboxError } from "./error.mjs";
-import { d as record, l as number, m as union, o as boolean, p as string, u as object } from "./schemas.mjs";
+import { _ as string, f as number, h as record, o as boolean, p as object, v as union } from "./schemas.mjs";
 // src/client/failure.ts
 /**
 * What went wrong on the way, as a `SignalboxError`.

@@ -1,6 +1,6 @@
 import { i as isSignalboxError, t as SignalboxError } from "./error.mjs";
 import { i as markOf, n as githubWorkerAbove, r as isAlive } from "./processes.mjs";
-import { i as _enum, l as number, p as string, u as object } from "./schemas.mjs";
+import { _ as string, f as number, i as _enum, p as object } from "./schemas.mjs";
 import { c as joinBody, d as memberView, f as queueName, l as labels$1, n as DEFAULT_TTL_MS, r as MAX_TTL_MS, t as DEFAULT_STOP_GRACE_MS } from "./api.mjs";
 import { a as ttlIsWorkable, i as safetyMargin, r as minimumTtl, t as beatInterval } from "./timing.mjs";
 import { randomBytes } from "node:crypto";
