@@ -34,10 +34,7 @@ export function workRoutes(app: App, runs: RunsService, clock: Clock): void {
       response: { 200: createdList },
     },
     handler: async (request) => {
-      demandJobs(
-        request,
-        request.body.runs.map(({ job }) => job),
-      )
+      demandJobs(request, request.body.runs)
       return { runs: [...(await runs.createMany(request.body.runs))] }
     },
   })

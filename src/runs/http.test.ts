@@ -147,6 +147,26 @@ describe('runs over HTTP', () => {
     expect((await ask(viewer, 'GET', at(bill.id))).status).toBe(200)
   })
 
+  it('lets a token put wake-ups only into message queues of its scopes', async () => {
+    const { ask, token } = await opened()
+    const { queue } = aRun()
+    const body = { runs: [aRun()] }
+    const registration = { worker: 'w', jobs: [manifest] }
+    const half = await token({ role: 'operator', scopes: ['jobs:mail', 'messages:another'] })
+    for (const [url, payload] of [
+      ['/api/v1/runs', body],
+      ['/api/v1/jobs', registration],
+    ] as const) {
+      expect([url, (await ask(half, 'POST', url, payload)).status]).toEqual([url, 403])
+    }
+    const whole = await token({
+      role: 'operator',
+      scopes: ['jobs:mail', `messages:${queue}`, `messages:${manifest.queue}`],
+    })
+    expect((await ask(whole, 'POST', '/api/v1/runs', body)).status).toBe(200)
+    expect((await ask(whole, 'POST', '/api/v1/jobs', registration)).status).toBe(200)
+  })
+
   it('says what is wrong', async () => {
     const { ask, operator } = await opened()
     for (const [url, status] of [

@@ -9,7 +9,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
-import { nameFilter, type Access } from '../ports/access.ts'
+import { nameFilter, type Access, type Noun, type Principal } from '../ports/access.ts'
 import { streamSnapshots, wantsStream } from '../ports/event-stream.ts'
 import {
   cancelBody,
@@ -69,13 +69,32 @@ export function runsFace({ runs, clock }: RunsFaceOptions): (app: App) => Promis
 }
 
 /** @throws SignalboxError `permission_denied` unless the caller may act on all of these jobs */
-export function demandJobs({ principal }: FastifyRequest, jobs: readonly string[]): void {
-  const may = nameFilter(principal, 'jobs')
-  const denied = jobs.find((job) => !may(job))
+export function demandJobs(
+  { principal }: FastifyRequest,
+  jobs: readonly { readonly job: string; readonly queue: string }[],
+): void {
+  demand(
+    principal,
+    'jobs',
+    'job',
+    jobs.map(({ job }) => job),
+  )
+  // Who creates runs puts wake-ups into their queues, as who sends messages does.
+  demand(
+    principal,
+    'messages',
+    'message queue',
+    jobs.map(({ queue }) => queue),
+  )
+}
+
+function demand(principal: Principal, noun: Noun, what: string, names: readonly string[]): void {
+  const may = nameFilter(principal, noun)
+  const denied = names.find((name) => !may(name))
   if (denied === undefined) return
   throw new SignalboxError(
     'permission_denied',
-    `this token may not act on job '${denied}'; its scopes allow others`,
+    `this token may not act on ${what} '${denied}'; its scopes allow others (it would need ${noun}:${denied})`,
   )
 }
 
@@ -278,7 +297,7 @@ function jobRoutes(app: App, runs: RunsService): void {
       const { jobs, worker } = request.body
       demandJobs(
         request,
-        jobs.map(({ name }) => name),
+        jobs.map(({ name: job, queue }) => ({ job, queue })),
       )
       await runs.registerJobs(jobs, worker)
       return {}
