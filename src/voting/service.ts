@@ -6,7 +6,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import type { Clock } from '../kernel/clock.ts'
-import { SignalboxError } from '../kernel/error.ts'
+import { SignalboxError, toSignalboxError } from '../kernel/error.ts'
 import {
   PAGE_LIMIT,
   type CreateTopic,
@@ -145,7 +145,11 @@ export class VotingService {
       choice_id,
     }
     const queued_at = this.#stamps.next()
-    await this.#options.send(vote)
+    try {
+      await this.#options.send(vote)
+    } catch (error) {
+      throw withVoteId(error, vote.id)
+    }
     return { ...vote, queued_at }
   }
 
@@ -253,4 +257,10 @@ function idOfKey(topicId: string, key: string): string {
     `a${hex.slice(17, 20)}`,
     hex.slice(20, 32),
   ].join('-')
+}
+
+/** Maybe it was queued: who sends it again with its id does not vote twice. */
+function withVoteId(thrown: unknown, voteId: string): SignalboxError {
+  const { code, message, details } = toSignalboxError(thrown)
+  return new SignalboxError(code, message, { cause: thrown, details: { ...details, voteId } })
 }

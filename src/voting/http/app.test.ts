@@ -311,6 +311,22 @@ describe('an engine that refuses', () => {
     },
   )
 
+  it('whose answer was lost names the vote, which is sent again as the same one', async () => {
+    const made = await topic('a')
+    const { push } = service.queue
+    service.queue.push = (sent) => {
+      push.call(service.queue, sent)
+      throw new SignalboxError('outcome_unknown', 'no answer')
+    }
+    const answer = await vote(made, 0)
+    expect([answer.statusCode, answer.headers['retry-after']]).toEqual([503, '1'])
+    service.queue.push = push
+    const { id } = answer.json<{ id: string }>()
+    expect(service.queue.map((sent) => sent.id)).toEqual([id])
+    const again = await post('/votes', { topic_id: made.id, choice_id: made.choices[0]?.id, id })
+    expect(again.json()).toMatchObject({ id })
+  })
+
   it('that is asked too much says so, and for how long', async () => {
     const made = await topic('a')
     service.queue.push = () => {
@@ -364,7 +380,10 @@ describe('what else may come', () => {
       throw new TypeError('secret detail')
     }
     const answer = await vote(made, 0)
-    expect([answer.statusCode, answer.json()]).toEqual([500, { detail: 'Internal server error' }])
+    expect([answer.statusCode, answer.json()]).toEqual([
+      500,
+      { detail: 'Internal server error', id: expect.any(String) },
+    ])
     expect(service.failures).toEqual(['secret detail'])
   })
 })

@@ -7,7 +7,10 @@ import { z } from 'zod'
 import { toSignalboxError, type ErrorCode, type SignalboxError } from '../../kernel/error.ts'
 
 export const problemView = z
-  .object({ detail: z.string() })
+  .object({
+    detail: z.string(),
+    id: z.string().optional().describe('Of a vote that may have been queued: send it again with this id.'),
+  })
   .meta({ id: 'Problem', description: 'What was wrong, in one line.' })
 
 export const invalidView = z
@@ -91,7 +94,11 @@ export function sendError({ onFailure }: ErrorLog) {
       return
     }
     if (known.facts.retryable) reply.header('retry-after', '1')
-    reply.code(status).send({ detail: OURS[status] ?? known.message })
+    const { voteId } = known.details
+    reply.code(status).send({
+      detail: OURS[status] ?? known.message,
+      ...(typeof voteId === 'string' ? { id: voteId } : {}),
+    })
   }
 }
 

@@ -27,7 +27,13 @@ export function voteRoutes(app: App, { voting }: VotingAppOptions): void {
           .describe('Makes sending the same vote again safe, as id in the body does; choose it at random.'),
       }),
       body: createVoteBody,
-      response: { 202: queuedVoteView, 404: problemView, 409: problemView, 422: invalidView },
+      response: {
+        202: queuedVoteView,
+        404: problemView,
+        409: problemView,
+        422: invalidView,
+        503: problemView,
+      },
     },
     handler: async ({ body, headers }, reply) =>
       reply.code(202).send(await voting.vote(body, headers['idempotency-key'])),
