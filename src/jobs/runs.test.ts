@@ -24,6 +24,21 @@ const held = (signal: AbortSignal): Promise<void> =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
 
 describe.each(engines)('a job with a run record, on the %s engine', (kind) => {
+  it('of a name that no worker knows stays queued, and leaves no letter behind', async () => {
+    const w = await world(kind, { keepsRuns: true })
+    const other = await w.work([defineJob({ name: 'another', input, run: () => undefined })])
+    await recorded(() => undefined).enqueue({ n: 1 }, { via: w.via, id: 'a' })
+    await w.clock.advance(15 * 60_000)
+    expect((await w.runs.get('report:a')).state).toBe('queued')
+    expect(await w.via.engine.stats('default')).toMatchObject({ visible: 0, inFlight: 0 })
+    expect(await w.via.engine.stats('default-dead')).toMatchObject({ visible: 0 })
+    await other.close()
+    const seen: number[] = []
+    await w.work([recorded((n) => seen.push(n))])
+    await w.clock.advance(2 * 3_600_000)
+    expect(seen).toEqual([1])
+  })
+
   it('runs once an id, and its record tells all', async () => {
     const w = await world(kind, { keepsRuns: true })
     const seen: unknown[] = []

@@ -303,7 +303,10 @@ export class Processing {
   ): undefined | Promise<undefined> {
     const { connection, settings } = this.parts
     const { clock, random } = connection
-    const disposal = afterUnknown(item.message, clock.now(), settings.unknownJobGraceMs, random)
+    const usual = afterUnknown(item.message, clock.now(), settings.unknownJobGraceMs, random)
+    // A run's record stays queued, and wakes a worker again within the hour: its message is no letter to keep.
+    const disposal: Disposal =
+      run !== undefined && usual.verdict === 'dead_letter' ? { verdict: 'ack' } : usual
     const what = `this worker knows no job '${job.slice(0, 64)}'; deploy one that does, or redrive the message later`
     const error = new SignalboxError('not_found', what)
     const who = { ...subject(item, job.slice(0, 64), run ?? id), startedAt: clock.monotonic() }
