@@ -107,7 +107,8 @@ export async function startServer(
       : run(command, [...before, process.execPath, cli, ...args])
   const url = `http://127.0.0.1:${port}`
   await until(`the server at ${url} is ready`, async () => {
-    if (running.child.exitCode !== null) throw new Error(`the server ended: ${running.err()}`)
+    const { exitCode, signalCode } = running.child
+    if (exitCode !== null || signalCode !== null) throw new Error(`the server ended: ${running.err()}`)
     const answer = await fetch(`${url}/readyz`).catch(() => undefined)
     return answer?.status === 200
   })
