@@ -9,6 +9,13 @@ export function wholeNumber(text: string, bounds: { flag: string; min: number; m
   throw invalidInput(flag, `${flag}: '${text.slice(0, 40)}' must be a whole number from ${min} to ${max}`)
 }
 
+/** @throws SignalboxError `invalid_argument` */
+export function oneOf<const T extends string>(all: readonly T[], text: string, flag: string): T {
+  const found = all.find((each) => each === text)
+  if (found !== undefined) return found
+  throw invalidInput(flag, `${flag}: '${text.slice(0, 40)}' must be one of ${all.join(', ')}`)
+}
+
 /** `kill` or `warn`. @throws SignalboxError `invalid_argument` */
 export function onLostChoice(text: string): 'kill' | 'warn' {
   if (text === 'kill' || text === 'warn') return text

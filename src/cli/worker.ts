@@ -9,7 +9,7 @@ import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/id.ts'
 import { createLogger, type Logger } from '../server/logger.ts'
 import { onCrash } from './crash.ts'
-import { invalidInput, wholeNumber } from './inputs.ts'
+import { oneOf, wholeNumber } from './inputs.ts'
 import { stopRequested } from './stop-requested.ts'
 import type { Terminal } from './terminal.ts'
 import { CHILD, WorkerProcesses } from './worker/processes.ts'
@@ -53,8 +53,8 @@ export function workerCommand(terminal: Terminal, setExitCode: (code: number) =>
     .option('--log-format <format>', 'json, text, or auto', 'auto')
   command.action(async (paths: string[], flags: WorkerFlags) => {
     const log = {
-      level: oneOf(flags.logLevel, LEVELS, '--log-level'),
-      format: oneOf(flags.logFormat, FORMATS, '--log-format'),
+      level: oneOf(LEVELS, flags.logLevel, '--log-level'),
+      format: oneOf(FORMATS, flags.logFormat, '--log-format'),
     }
     const logger = createLogger(log, terminal.stdout.isTTY === true)
     onCrash((error) => logger.fatal({ err: error }, 'crashed'))
@@ -122,10 +122,4 @@ async function runSeveral(
   } finally {
     await web?.close()
   }
-}
-
-function oneOf<T extends string>(text: string, all: readonly T[], flag: string): T {
-  const found = all.find((one) => one === text)
-  if (found !== undefined) return found
-  throw invalidInput(flag, `${flag}: '${text.slice(0, 40)}' must be ${all.join(', ')}`)
 }

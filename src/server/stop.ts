@@ -14,6 +14,17 @@ const CLOSE_IDLE_MS = 20
 /** How old a connection is at least on which nothing has arrived, when it is closed. */
 const SILENT_MS = 1_000
 
+/** Of a small listener, for health and metrics: what is being answered gets `graceMs`. Nothing happens if it does not listen. */
+export async function closeSoon(server: Server, clock: Clock, graceMs: number): Promise<void> {
+  if (!server.listening) return
+  const late = clock.timer(graceMs, () => server.closeAllConnections())
+  await new Promise((done) => {
+    server.close(done)
+    server.closeIdleConnections()
+  })
+  late.cancel()
+}
+
 export class Listeners {
   readonly #servers: readonly Server[]
   readonly #clock: Clock

@@ -5,7 +5,7 @@ import { parseDuration } from '../../kernel/duration.ts'
 import { SignalboxError } from '../../kernel/error.ts'
 import { checkQueue } from '../../ports/message-checks.ts'
 import { portableMessageLimits, type QueueOptions } from '../../ports/message-queue.ts'
-import { invalidInput, wholeNumber } from '../inputs.ts'
+import { invalidInput, oneOf, wholeNumber } from '../inputs.ts'
 import type { Terminal } from '../terminal.ts'
 
 export interface SidecarFlags {
@@ -204,10 +204,4 @@ function read(file: string, flag: string, cwd: string): Buffer {
 
 function number(text: string, flag: string): number {
   return wholeNumber(text, { flag, min: 0, max: 65_535 })
-}
-
-function oneOf<const T extends string>(all: readonly T[], text: string, flag: string): T {
-  const found = all.find((each) => each === text)
-  if (found !== undefined) return found
-  throw invalidInput(flag, `${flag}: '${text.slice(0, 40)}' must be one of ${all.join(', ')}`)
 }

@@ -9,6 +9,7 @@ import { systemRandom } from '../../kernel/id.ts'
 import type { Desk } from '../../messages/desk.ts'
 import { listenTcp, type TcpAddress } from '../../server/listen.ts'
 import type { Logger } from '../../server/logger.ts'
+import { closeSoon } from '../../server/stop.ts'
 
 export interface SidecarWebOptions {
   readonly desk: Desk
@@ -38,14 +39,8 @@ export class SidecarWeb {
   }
 
   /** What is being answered gets `FAREWELL_MS`. */
-  async close(): Promise<void> {
-    if (!this.#server.listening) return
-    const late = this.#options.clock.timer(FAREWELL_MS, () => this.#server.closeAllConnections())
-    await new Promise((done) => {
-      this.#server.close(done)
-      this.#server.closeIdleConnections()
-    })
-    late.cancel()
+  close(): Promise<void> {
+    return closeSoon(this.#server, this.#options.clock, FAREWELL_MS)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,7 +1,8 @@
 /** What a worker says over HTTP: `/metrics` for Prometheus, `/healthz` (it lives), `/readyz` (it takes jobs). */
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { Clock } from '../../kernel/clock.ts'
 import { listenTcp, type TcpAddress } from '../../server/listen.ts'
+import { closeSoon } from '../../server/stop.ts'
 
 export interface WorkerWebOptions {
   readonly address: TcpAddress
@@ -27,7 +28,7 @@ export async function openWorkerWeb(options: WorkerWebOptions): Promise<WorkerWe
     answer(path, response, options).catch(() => response.destroy())
   })
   const address = await listenTcp(server, options.address, options.command, '--metrics')
-  return { address, close: () => closeServer(server, options.clock) }
+  return { address, close: () => closeSoon(server, options.clock, FAREWELL_MS) }
 }
 
 async function answer(path: string, response: ServerResponse, options: WorkerWebOptions): Promise<void> {
@@ -39,13 +40,4 @@ async function answer(path: string, response: ServerResponse, options: WorkerWeb
   if (path !== '/metrics') return say(404, 'there are /metrics, /healthz and /readyz')
   const { text, type } = await options.metrics()
   say(200, text, type)
-}
-
-async function closeServer(server: Server, clock: Clock): Promise<void> {
-  const late = clock.timer(FAREWELL_MS, () => server.closeAllConnections())
-  await new Promise((done) => {
-    server.close(done)
-    server.closeIdleConnections()
-  })
-  late.cancel()
 }
