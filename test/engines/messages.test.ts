@@ -9,13 +9,17 @@ import { hostileStories } from '../support/messages/hostile.ts'
 import { onSqs } from '../support/messages/places.ts'
 
 const named = namedSqs()
-const engines: Record<string, () => Promise<SqsEngine>> =
+/** How each is started, and how many messages of a long queue it bears: moto reads the whole queue at each request. */
+const engines: readonly (readonly [string, () => Promise<SqsEngine>, number])[] =
   named === undefined
-    ? { ElasticMQ: startElasticmq, moto: startMoto }
-    : { [named.endpoint]: () => Promise.resolve(named) }
+    ? [
+        ['ElasticMQ', startElasticmq, 1_000],
+        ['moto', startMoto, 150],
+      ]
+    : [[named.endpoint, () => Promise.resolve(named), 1_000]]
 
-describe.each(Object.entries(engines))('signalbox sidecar on %s', (_, start) => {
-  describe.concurrent('while it runs', () => deliveryStories(() => onSqs(start)))
+describe.each(engines)('signalbox sidecar on %s', (_, start, many) => {
+  describe.concurrent('while it runs', () => deliveryStories(() => onSqs(start), many))
   describe('when something ends', () => endingStories(() => onSqs(start)))
 })
 
