@@ -44,6 +44,7 @@ export type { Envelope, EnvelopeDecoder, Unreadable } from './jobs/envelope.ts'
 export { permanent, retryIn } from './jobs/failures.ts'
 export type { Middleware } from './jobs/middleware.ts'
 export { defineWorker, type WorkerSetup } from './jobs/setup.ts'
+export { stopReason } from './jobs/stop-reason.ts'
 export { startWorker, type WorkerOptions } from './jobs/worker.ts'
 export { isSignalboxError, SignalboxError, errorCodes, type ErrorCode } from './kernel/error.ts'
 

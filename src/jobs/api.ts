@@ -196,7 +196,8 @@ export interface WorkerStats {
 export interface Worker {
   /**
    * Takes no more jobs, waits for those at work for the grace period (default the worker's), then aborts their signals and
-   * returns their messages, uncounted. Idempotent; resolves when nothing is held any more.
+   * returns their messages, uncounted. Those that may still take longer than the grace, and than a minute, are told at once and have
+   * the grace to stop in. Idempotent; resolves when nothing is held any more.
    */
   drain(options?: { readonly grace?: Duration }): Promise<void>
   /** As `drain` without grace. */

@@ -75,7 +75,7 @@ describe('defineJob', () => {
       timeoutMs: 30_000,
       unique: true,
       keepRuns: undefined,
-      onLost: 'retry',
+      onLost: undefined,
     })
   })
 
@@ -94,6 +94,9 @@ describe('defineJob', () => {
     { batch: { max: 3 } },
     { rateLimit: { limit: 0, per: '1s' } },
     { keepRuns: { for: '10ms' } },
+    { description: 'x'.repeat(2_001) },
+    { secrets: Array(51).fill('topic') },
+    { secrets: ['topics'] },
     { unknown: 1 } as never,
   ])('refuses %j, with the name of the job', (options) => {
     expect(wrong(options)).toMatchObject({ code: 'invalid_argument' })

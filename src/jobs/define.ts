@@ -18,15 +18,20 @@ import type {
 } from './api.ts'
 import { checkJobName, checkJobQueue } from './names.ts'
 import { enqueue, enqueueMany } from './enqueue.ts'
+import { missingSecret } from './secrets.ts'
 
 /** Options of a job, beside its code. */
 export interface JobOptions<Schema extends StandardSchemaV1> {
   /** 1–64 letters, digits and `._-`. */
   readonly name: string
+  /** What it does, for people; at most 2,000 characters. */
   readonly description?: string
   /** Default `default`. The name of a FIFO queue ends in `.fifo`. */
   readonly queue?: string
-  /** Any Standard Schema (zod, valibot, arktype, …). Inputs are JSON: it sees what `JSON.parse` gives. */
+  /**
+   * Any Standard Schema (zod, valibot, arktype, …). Inputs are JSON: it sees what `JSON.parse` gives. Where it can be said as JSON
+   * Schema, people see its fields with their descriptions, and parameters of schedules are checked by it when they are saved.
+   */
   readonly input: Schema
   readonly retry?: {
     /** How often it may be tried; 1 to 990, default 20. */
@@ -42,11 +47,11 @@ export interface JobOptions<Schema extends StandardSchemaV1> {
   readonly unique?: boolean
   /** Keep a record of every run; default: only of those with an id. */
   readonly keepRuns?: boolean | { readonly for: Duration }
-  /** What becomes of a run whose worker was lost. Default `retry`. */
+  /** What becomes of a run whose worker was lost. Default `retry`; `fail` for runs that a schedule makes. */
   readonly onLost?: 'retry' | 'fail'
   /** Starts of this job, over all workers that share a store. */
   readonly rateLimit?: { readonly limit: number; readonly per: Duration }
-  /** Fields of the input that are masked wherever they are shown. */
+  /** Fields of the input that are masked wherever they are shown; dots lead into objects (`smtp.password`), by themselves through lists. */
   readonly secrets?: readonly string[]
 }
 
@@ -87,7 +92,8 @@ export interface JobDefinition {
   readonly unique: boolean
   /** Undefined: no records but of those with an id. */
   readonly keepRuns: { readonly retentionMs: number | undefined } | undefined
-  readonly onLost: 'retry' | 'fail'
+  /** Undefined: the job does not say. */
+  readonly onLost: 'retry' | 'fail' | undefined
   readonly rateLimit: { readonly limit: number; readonly perMs: number } | undefined
   readonly secrets: readonly string[]
   readonly batch: { readonly max: number; readonly withinMs: number } | undefined
@@ -127,6 +133,9 @@ const DEFAULT_QUEUE = 'default'
 const MAX_ATTEMPTS = 990
 const MAX_DELAY_MS = 12 * 3_600_000
 const MAX_BATCH = 1_000
+/** As the registry of jobs has them. */
+const MAX_DESCRIPTION = 2_000
+const MAX_SECRETS = 50
 /** A hundred years, as run records have it. */
 const MAX_KEPT_MS = 36_600 * 86_400_000
 const OPTIONS = new Set([
@@ -168,7 +177,7 @@ function complete(
   options: SingleJobOptions<StandardSchemaV1, unknown, never> | BatchJobOptions<StandardSchemaV1, never>,
 ): JobDefinition {
   const { name, description, queue = DEFAULT_QUEUE, input, retry = {}, timeout = '30s' } = options
-  const { unique = true, keepRuns = false, onLost = 'retry', rateLimit, secrets = [] } = options
+  const { unique = true, keepRuns = false, onLost, rateLimit, secrets = [] } = options
   checkJobName(name)
   const at = `job ${name}`
   const unknown = Object.keys(options).find((option) => !OPTIONS.has(option))
@@ -187,7 +196,7 @@ function complete(
   }
   return {
     name,
-    description,
+    description: described(description, at),
     queue,
     schema: input,
     retry: {
@@ -200,7 +209,7 @@ function complete(
     keepRuns: kept(keepRuns, at),
     onLost,
     rateLimit: limited(rateLimit, at),
-    secrets,
+    secrets: hidden(secrets, input, at),
     batch: batch && {
       max: whole(batch.max, 1, MAX_BATCH, `${at}: batch.max`),
       withinMs: duration(batch.within ?? '20ms', `${at}: batch.within`, 0),
@@ -216,6 +225,18 @@ function kept(keepRuns: JobOptions<StandardSchemaV1>['keepRuns'], at: string): J
   const retentionMs = parseDuration(keepRuns.for, `${at}: keepRuns.for`)
   if (retentionMs >= 1_000 && retentionMs <= MAX_KEPT_MS) return { retentionMs }
   throw invalid(`${at}: keepRuns.for must be 1s to 36600d, got ${keepRuns.for}`)
+}
+
+function described(description: string | undefined, at: string): string | undefined {
+  if (description === undefined || description.length <= MAX_DESCRIPTION) return description
+  throw invalid(`${at}: its description has ${description.length} characters; ${MAX_DESCRIPTION} may be`)
+}
+
+function hidden(secrets: readonly string[], schema: StandardSchemaV1, at: string): readonly string[] {
+  if (secrets.length > MAX_SECRETS) throw invalid(`${at}: at most ${MAX_SECRETS} secrets may be named`)
+  const missing = missingSecret(schema, secrets)
+  if (missing === undefined) return secrets
+  throw invalid(`${at}: its input has no field '${missing}' to keep secret; correct the name in secrets`)
 }
 
 function limited(

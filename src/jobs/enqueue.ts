@@ -164,7 +164,7 @@ function keepsRun({ unique, keepRuns }: JobDefinition, id: string | undefined): 
 }
 
 function newRun(definition: JobDefinition, queue: string, { id, text, delayMs, group }: Prepared): NewRun {
-  const { name, retry, timeoutMs, onLost, keepRuns, secrets } = definition
+  const { name, retry, timeoutMs, onLost = 'retry', keepRuns, secrets } = definition
   const retentionMs = keepRuns?.retentionMs
   const order = group ?? (isFifoName(queue) ? name : undefined)
   return {

@@ -72,6 +72,7 @@ describe.each(engines)('a job with a run record, on the %s engine', (kind) => {
       state: 'succeeded',
       result: { doubled: 8 },
       input: { n: 4 },
+      progress: { done: 1, total: 2 },
     })
     expect((await w.runs.readLog('report:a')).lines).toMatchObject([{ level: 'info', text: 'working' }])
     expect(await w.engine.stats('default')).toMatchObject({ visible: 0, inFlight: 0, delayed: 0 })

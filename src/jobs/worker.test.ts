@@ -296,7 +296,7 @@ describe.each(engines)('a worker on the %s engine', (kind) => {
 
   it('returns what it has not done when it is drained, and that is no attempt', async () => {
     const w = await world(kind)
-    const { job, runs, ns } = heldJob({ timeout: '1h' })
+    const { job, runs, ns } = heldJob({ timeout: '1m' })
     const worker = await w.work([job], { concurrency: 2, grace: '10s' })
     await job.enqueueMany(
       [1, 2, 3].map((n) => ({ input: { n } })),
@@ -320,6 +320,24 @@ describe.each(engines)('a worker on the %s engine', (kind) => {
     expect(left.map(({ body }) => body.slice(-9)).toSorted()).toEqual(
       ['"n":2}}', '"n":3}}'].map((b) => expect.stringContaining(b) as string),
     )
+  })
+
+  it('tells a job that may take long at once when it is drained, and waits for it to stop', async () => {
+    const w = await world(kind)
+    const { job, runs } = heldJob({ timeout: '61s' })
+    const worker = await w.work([job], { grace: '10s' })
+    await job.enqueueMany([{ input: { n: 1 } }, { input: { n: 2 } }], { via: w.via })
+    await w.until(() => runs.length === 2)
+    const drained = worker.drain()
+    await w.clock.advance(0)
+    expect(runs.map(({ context }) => reasonOf(context.signal))).toEqual(['shutdown', 'shutdown'])
+    await w.clock.advance(9_000)
+    runs[0]?.end() // it finished all the same
+    runs[1]?.end(new Error('stopped'))
+    await w.clock.advance(1_000)
+    await drained
+    expect(worker.stats.counts).toMatchObject({ succeeded: 1, returned: 1 })
+    expect(await w.take('default')).toMatchObject([{ receiveCount: 1 }])
   })
 
   it('does not wait for ever for a job that does not listen', async () => {

@@ -38,6 +38,8 @@ const AHEAD_MS = 60
 const CHOICE_MS = 10
 /** A job that was told to stop is waited for so long. */
 const STOP_MS = 2_000
+/** Drained: what may still take longer than this, and than the grace, is told at once, so that it has the grace to stop in. */
+const LONG_MS = 60_000
 
 /** `deps` is required where a job wants some. */
 type WithDeps<Deps> = unknown extends Deps
@@ -183,6 +185,8 @@ class JobWorker implements Worker {
       this.#busy += 1
       wake()
     }
+    const long = this.#clock.monotonic() + Math.max(graceMs, LONG_MS)
+    for (const running of this.#deadlines) if (running.deadline > long) running.stop('shutdown')
     await this.#settled(graceMs, this.#hurry.signal)
     for (const running of this.#deadlines) running.stop('shutdown')
     await this.#settled(STOP_MS)

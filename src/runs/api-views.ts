@@ -26,6 +26,7 @@ export const runRow = z.object({
   attempts: z.number().int().describe('At most so many.'),
   createdAt: z.string(),
   notBefore: z.string().optional().describe('Queued: not before then.'),
+  held: z.string().optional().describe('Queued: it waits to be let go, for this reason.'),
   startedAt: z.string().optional().describe('Of the last attempt.'),
   endedAt: z.string().optional(),
   durationMs: z.number().optional().describe('From the start of the last attempt to the end.'),

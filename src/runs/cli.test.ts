@@ -90,6 +90,30 @@ describe('signalbox job', () => {
     expect(err).toContain("there is no job 'nothing'")
   })
 
+  it('shows the parameters that a job takes', async () => {
+    const input = {
+      type: 'object',
+      properties: {
+        to: { type: 'string', description: 'Whom\u001B[31m' },
+        token: { type: 'string', default: 'hunter2' },
+        copies: { type: 'integer', default: 1 },
+      },
+      required: ['to'],
+    }
+    await runs.registerJobs(
+      [{ name: 'mail', queue: 'default', attempts: 3, input, secrets: ['token'] }],
+      'w1',
+    )
+    await onJob('show', 'mail')
+    expect(out.split('\n').slice(-5)).toEqual([
+      '  PARAMETER  TYPE',
+      '  to         string   required   Whom?[31m',
+      '  token      string   secret',
+      '  copies     integer  default 1',
+      '',
+    ])
+  })
+
   it('refuses what cannot be, before it asks anybody', async () => {
     expect(await onJob('enqueue', 'mail', '--input', '{no')).toBe(64)
     expect(err).toContain('--input')
@@ -102,6 +126,19 @@ describe('signalbox job', () => {
 })
 
 describe('signalbox runs', () => {
+  it('shows a run of a schedule’s time that is held, and cancels it', async () => {
+    const id = 'mail:nightly@2026-11-21T21:00:00Z'
+    await runs.create(aRun({ id, schedule: 'nightly', source: 'schedule', hold: 'mail:1 has not ended' }))
+    expect(await onRuns('show', id)).toBe(0)
+    expect(out).toMatch(/started by +schedule nightly\n.* held +mail:1 has not ended\n/s)
+    await onRuns('list', '--schedule', 'nightly')
+    expect(out).toMatch(/^mail:nightly@2026-11-21T21:00:00Z +queued .* mail:1 has not ended$/m)
+    expect(await onRuns('cancel', id)).toBe(0)
+    await onRuns('show', id)
+    expect(out).toMatch(/state +cancelled/)
+    expect(out).not.toContain(' held ')
+  })
+
   it('shows what ran, its log, and why it failed', async () => {
     const { run } = await runs.create(aRun({ attempts: 1 }))
     await runs.claim(run.id, { worker: 'w1', leaseMs: 30_000 })

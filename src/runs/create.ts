@@ -8,7 +8,7 @@ import type { Store } from '../ports/store.ts'
 import type { CreatedRun } from './api-views.ts'
 import type { Mailboxes } from './mailboxes.ts'
 import type { NamedRun } from './new-run.ts'
-import { prepare, type Keys, type Prepared } from './prepare.ts'
+import { prepare, type Beside, type Keys, type Prepared } from './prepare.ts'
 import { step } from './rules.ts'
 import { rowOfRun } from './views.ts'
 
@@ -17,6 +17,7 @@ export interface CreatingContext {
   readonly random: Random
   readonly mailboxes: Mailboxes
   readonly keys: Keys
+  readonly beside?: Beside | undefined
   readonly retentionMs: number
 }
 
@@ -52,14 +53,14 @@ export async function createRuns(context: CreatingContext, runs: readonly NamedR
 
 /** What commits a run that is not there yet. */
 export function makeRun(context: CreatingContext, run: NamedRun, mark: string): Prepared {
-  const { mailboxes, keys, retentionMs } = context
+  const { mailboxes, keys, beside, retentionMs } = context
   const moment = mailboxes.moment()
   const command = { kind: 'create', run, retentionMs: run.retentionMs ?? retentionMs } as const
   const stepped = step(undefined, command, moment)
   if (stepped.run === undefined) throw new SignalboxError('internal', 'creating a run made none')
   const effects = [{ ...stepped.effects, attempt: 0 }]
   const made = { run: stepped.run, effects, input: run.input, mark }
-  return prepare(undefined, made, { keys, now: moment.now, stamp: mailboxes.stamp() })
+  return prepare(undefined, made, { keys, now: moment.now, stamp: mailboxes.stamp(), beside })
 }
 
 function makingOf(context: CreatingContext, run: NamedRun): Making {

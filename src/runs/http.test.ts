@@ -167,6 +167,20 @@ describe('runs over HTTP', () => {
     expect((await ask(whole, 'POST', '/api/v1/jobs', registration)).status).toBe(200)
   })
 
+  it('shows, holds and cancels a run of a schedule’s time, whatever its id has in it', async () => {
+    const { ask, operator } = await opened()
+    const id = 'mail:nightly.v2@2026-11-21T21:00:00Z:backfill'
+    const run = aRun({ id, schedule: 'nightly.v2', source: 'backfill', hold: 'mail:1 has not ended' })
+    await ask(operator, 'POST', '/api/v1/runs', { runs: [run] })
+    expect((await ask(operator, 'GET', at(id))).body).toMatchObject({ id, held: 'mail:1 has not ended' })
+    const listed = await ask(operator, 'GET', '/api/v1/runs?schedule=nightly.v2')
+    expect(listed.body).toMatchObject({ runs: [{ id, source: 'backfill', held: 'mail:1 has not ended' }] })
+    const claim = { worker: 'w', leaseMs: 30_000 }
+    expect((await ask(operator, 'POST', `${at(id)}/claim`, claim)).body).toMatchObject({ claimed: false })
+    const ended = await ask(operator, 'POST', `${at(id)}/cancel`, {})
+    expect(ended.body).toMatchObject({ id, state: 'cancelled' })
+  })
+
   it('says what is wrong', async () => {
     const { ask, operator } = await opened()
     for (const [url, status] of [

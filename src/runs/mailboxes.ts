@@ -12,7 +12,15 @@ import { sleep, type Clock } from '../kernel/clock.ts'
 import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { Change, Json, Store } from '../ports/store.ts'
-import { liveIsOff, prepare, type Keys, type Loaded, type Made, type Prepared } from './prepare.ts'
+import {
+  liveIsOff,
+  prepare,
+  type Beside,
+  type Keys,
+  type Loaded,
+  type Made,
+  type Prepared,
+} from './prepare.ts'
 import { runKey, type Stored } from './records.ts'
 import { step, type Answer, type Command, type Effects, type Moment } from './rules.ts'
 import type { Run } from './state.ts'
@@ -22,6 +30,8 @@ export interface MailboxContext {
   readonly clock: Clock
   readonly random: Random
   readonly keys: Keys
+  /** Committed with each change of a run's state. */
+  readonly beside?: Beside | undefined
   /** Since when beats are heard here: rules.ts. */
   readonly heardSince: () => number
   /** After each commit. Must not throw. */
@@ -182,9 +192,10 @@ export class Mailboxes {
     now: number,
     newPlace: boolean,
   ): Promise<Stored | undefined | 'again' | 'placeTaken'> {
-    const { store, keys, committed } = this.#context
+    const { store, keys, beside: changing, committed } = this.#context
     if (made === undefined) return loaded?.stored
-    const prepared = prepare(loaded, made, { keys, now, stamp: this.stamp(), newPlace })
+    const stamp = this.stamp()
+    const prepared = prepare(loaded, made, { keys, now, stamp, newPlace, beside: changing })
     try {
       const result = await store.commit([...prepared.changes, ...beside])
       if (!result.ok) return await this.#conflict(id, loaded)

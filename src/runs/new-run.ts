@@ -35,6 +35,7 @@ export function checkNewRun(run: NewRun): void {
   if (run.id !== undefined && jobOf(run.id) !== run.job) {
     throw invalid(`id: '${run.id}' must begin with its job, '${run.job}:'`)
   }
+  if (run.skipped !== undefined && run.hold !== undefined) throw invalid('hold: a skipped run is not held')
   // What no engine would take would wait for ever to be sent.
   checkQueueName(run.queue, 'queue')
   if (run.group !== undefined && !GROUP.test(run.group)) {

@@ -46,6 +46,13 @@ export interface Made {
   readonly result?: Json | undefined
 }
 
+/**
+ * Changes that shall be committed together with a change of a run's state: few, without the run's own keys, and made anew for each
+ * attempt of the commit. Must not throw.
+ * @param before undefined: it is created
+ */
+export type Beside = (before: Run | undefined, after: Run) => readonly Change[]
+
 export interface Prepared {
   readonly stored: Stored
   readonly changes: readonly Change[]
@@ -62,6 +69,7 @@ export interface PrepareOptions {
   readonly stamp: string
   /** The index record's place was taken by another run: take a new one. */
   readonly newPlace?: boolean
+  readonly beside?: Beside | undefined
 }
 
 /** The first change is the run's record. */
@@ -94,12 +102,15 @@ export function prepare(before: Loaded | undefined, made: Made, options: Prepare
   const { live: _, ...rest } = changed
   const stored: Stored = live.key === undefined ? rest : { ...rest, live: live.key }
   const out = wakeUp(made, base.born, keys, now)
+  const was = before?.stored.run
+  const more = was?.state === run.state ? [] : (options.beside?.(was, run) ?? [])
   const changes = [
     putRun(stored, before === undefined ? 'absent' : { version: before.version }),
     ...indexChanges(before?.stored, stored),
     ...live.changes,
     ...beside,
     ...(out === undefined ? [] : [outChange(out)]),
+    ...more,
   ]
   return { stored, changes, ...(out === undefined ? {} : { out }) }
 }

@@ -52,6 +52,7 @@ export interface Row extends Pick<
   | 'attempts'
   | 'createdAt'
   | 'notBefore'
+  | 'hold'
   | 'startedAt'
   | 'endedAt'
   | 'worker'
@@ -138,7 +139,7 @@ export function keptUntil({ state, endedAt, retentionMs }: Run): number | undefi
 }
 
 export function rowOf({ run, summary }: Stored): Row {
-  const { id, queue, source, attempt, attempts, createdAt, notBefore, startedAt, endedAt } = run
+  const { id, queue, source, attempt, attempts, createdAt, notBefore, hold, startedAt, endedAt } = run
   const { worker, schedule, scheduledAt, restartOf, reason, error } = run
   return defined({
     id,
@@ -148,6 +149,7 @@ export function rowOf({ run, summary }: Stored): Row {
     attempts,
     createdAt,
     notBefore,
+    hold,
     startedAt,
     endedAt,
     worker,
@@ -165,16 +167,18 @@ export function hasParts({ input, result, run }: Stored): boolean {
   return input === undefined || result === 'apart' || (run.log?.lines ?? 0) > 0
 }
 
-/** The index records of a run as `put`s or `delete`s; none when both are in the same place. */
+/** The index records of a run as `put`s or `delete`s; none when both are in the same place and nobody has let it go. */
 export function indexChanges(before: Stored | undefined, after: Stored): Change[] {
-  if (before?.run.state === after.run.state && before.place === after.place) return []
+  const stays = before?.run.state === after.run.state && before.place === after.place
+  if (stays && before.run.hold === after.run.hold) return []
   const changes: Change[] = []
-  if (before !== undefined) {
+  if (before !== undefined && !stays) {
     for (const key of indexKeys(before)) changes.push({ op: 'delete', key, expect: 'present' })
   }
   const value = asJson(rowOf(after))
   const expiry = expiryOf(after.run)
-  for (const key of indexKeys(after)) changes.push({ op: 'put', key, expect: 'absent', value, ...expiry })
+  const expect = stays ? 'present' : 'absent'
+  for (const key of indexKeys(after)) changes.push({ op: 'put', key, expect, value, ...expiry })
   return changes
 }
 

@@ -67,6 +67,7 @@ const commands: Readonly<Record<string, Command>> = {
   log: { kind: 'log', epoch: 1, lines: [{ at: 1, level: 1, text: 'x', bytes: 10 }] },
   cancel,
   check: { kind: 'check' },
+  release: { kind: 'release' },
   rouse: { kind: 'rouse', silentMs: 60_000 },
 }
 
@@ -74,6 +75,22 @@ describe('each state × each command', () => {
   it('has the samples it says it has', () => {
     for (const state of runStates) expect(samples[state].state).toBe(state)
   })
+
+  it.each(Object.entries(commands))(
+    'held, %s: nothing changes but by release and cancel',
+    (name, command) => {
+      const held = born({ hold: 'waits' })
+      const { run, effects } = step(held, command, at(NOW + 86_400_000))
+      if (name === 'release') {
+        expect(run).toMatchObject({ state: 'queued', wakes: 1, rev: held.rev + 1 })
+        expect(run?.hold).toBeUndefined()
+        expect(effects).toEqual({ wakeAt: NOW + 86_400_000 })
+      } else if (name === 'cancel') {
+        expect(run).toMatchObject({ state: 'cancelled' })
+        expect(run?.hold).toBeUndefined()
+      } else expect(run).toBe(held)
+    },
+  )
 
   /** The state after the command, a little later; what is not listed changes nothing. */
   const table: Readonly<Record<string, Readonly<Record<string, RunState>>>> = {

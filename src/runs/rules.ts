@@ -10,6 +10,9 @@
  *    └── retry (not before), returned (attempt − 1) ◀─┘   └─ cancel unheard for a lease, or its worker dead ─▶ cancelled
  *        expired, onLost retry
  *
+ *   A queued run may be held from its creation on: nobody is woken for it and no claim gets it before its release, which decides on the
+ *   wake-up. Nothing is held again.
+ *
  *   skipped: recorded with its reason; never anything else.
  *
  * Invariants:
@@ -17,7 +20,8 @@
  *   changes nothing;
  * - of the outcomes for one epoch exactly one is taken; the same one again is answered as the first was;
  * - an ended run stays as it is (only a link to its restart is added); `epoch` and `rev` never go back;
- * - whatever makes a run queued decides on a wake-up in the same commit, except where the worker keeps the one it has (FIFO);
+ * - whatever makes a run queued and does not hold it decides on a wake-up in the same commit, except where the worker keeps the one it
+ *   has (FIFO);
  * - a claim is not taken for expired before a whole lease in which this server could have heard a beat.
  */
 import { hasEnded, type KeptLine, type Run, type Step } from './state.ts'
@@ -52,6 +56,8 @@ export type Command =
   | { readonly kind: 'restarted'; readonly as: string }
   /** What time alone does. */
   | { readonly kind: 'check' }
+  /** Lets a held run go. */
+  | { readonly kind: 'release' }
   /** The wake-up of a queued run may be gone. */
   | { readonly kind: 'rouse'; readonly silentMs: number }
 
@@ -96,6 +102,8 @@ export interface Stepped {
 
 const MAX_STEPS = 50
 const MAX_NOTE = 200
+/** When to ask again for a run that is held; it may be held for longer. */
+const HELD_MS = 60_000
 
 /** @param run undefined: there is none of this id */
 export function step(run: Run | undefined, command: Command, moment: Moment): Stepped {
@@ -118,6 +126,8 @@ export function step(run: Run | undefined, command: Command, moment: Moment): St
       return changed({ ...run, restartedAs: command.as }, done)
     case 'check':
       return check(run, moment)
+    case 'release':
+      return release(run, moment)
     case 'rouse':
       return rouse(run, command.silentMs, moment)
   }
@@ -148,9 +158,11 @@ function create(
   { now }: Moment,
 ): Stepped {
   if (existing !== undefined) return same(existing, { kind: 'done', changed: false })
-  const { id, job, queue, source, attempts, onLost, delayMs = 0, skipped } = run
+  const { id, job, queue, source, attempts, onLost, delayMs = 0, skipped, hold } = run
   const dueAt = now + Math.ceil(delayMs)
   const state = skipped === undefined ? 'queued' : 'skipped'
+  const wakes = skipped === undefined && hold === undefined
+  const note = skipped ?? hold
   const created: Run = {
     id,
     job,
@@ -165,13 +177,13 @@ function create(
     onLost,
     ...picked(run, ['timeoutMs', 'group', 'schedule', 'scheduledAt', 'restartOf', 'secrets']),
     retentionMs,
-    wakes: skipped === undefined ? 1 : 0,
+    wakes: wakes ? 1 : 0,
     wokenAt: now,
-    ...(skipped === undefined ? {} : { reason: skipped, endedAt: now }),
+    ...(skipped === undefined ? picked(run, ['hold']) : { reason: skipped, endedAt: now }),
     ...(skipped === undefined && delayMs > 0 ? { notBefore: dueAt } : {}),
-    timeline: [{ at: now, state, attempt: 0, ...(skipped === undefined ? {} : { note: noted(skipped) }) }],
+    timeline: [{ at: now, state, attempt: 0, ...(note === undefined ? {} : { note: noted(note) }) }],
   }
-  return { run: created, answer: done, effects: skipped === undefined ? { wakeAt: dueAt } : {} }
+  return { run: created, answer: done, effects: wakes ? { wakeAt: dueAt } : {} }
 }
 
 function claim(
@@ -188,6 +200,8 @@ function claim(
     const keep = isFifo(run.queue) ? { retryAfterMs: Math.max((held?.until ?? now) - now, 1_000) } : {}
     return same(run, { kind: 'refused', why: 'running', ...keep })
   }
+  // Nobody was woken for it; a wake-up from elsewhere may come again, but its release sends one too.
+  if (run.hold !== undefined) return same(run, { kind: 'refused', why: 'not_before', retryAfterMs: HELD_MS })
   if (run.notBefore !== undefined && now < run.notBefore) {
     return same(run, { kind: 'refused', why: 'not_before', retryAfterMs: Math.ceil(run.notBefore - now) })
   }
@@ -296,7 +310,7 @@ function keptWakeUp(run: Run, now: number): { readonly retryAfterMs?: number } {
 }
 
 function ended(run: Run, state: EndState, now: number, reason?: string): Run {
-  const { claim: _, notBefore: _before, reason: _old, ...rest } = run
+  const { claim: _, notBefore: _before, hold: _held, reason: _old, ...rest } = run
   const note = reason ?? (state === 'succeeded' ? undefined : run.error?.message)
   return {
     ...rest,
@@ -382,9 +396,22 @@ function check(run: Run, { now, slackMs, heardSince }: Moment): Stepped {
   return same(run, { kind: 'done', changed: false })
 }
 
+function release(run: Run, { now }: Moment): Stepped {
+  const { hold, ...rest } = run
+  if (run.state !== 'queued' || hold === undefined) return same(run, { kind: 'done', changed: false })
+  const released: Run = {
+    ...rest,
+    wakes: run.wakes + 1,
+    wokenAt: now,
+    timeline: noting(run, { at: now, state: 'queued', attempt: run.attempt, note: 'released' }),
+  }
+  return changed(released, done, { wakeAt: Math.max(now, run.notBefore ?? now) })
+}
+
 function rouse(run: Run, silentMs: number, { now }: Moment): Stepped {
   const due = Math.max(run.wokenAt, run.notBefore ?? 0)
-  if (run.state !== 'queued' || now < due + silentMs) return same(run, { kind: 'done', changed: false })
+  if (run.state !== 'queued' || run.hold !== undefined || now < due + silentMs)
+    return same(run, { kind: 'done', changed: false })
   return changed({ ...run, wakes: run.wakes + 1, wokenAt: now }, done, { wakeAt: now })
 }
 

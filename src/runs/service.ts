@@ -31,7 +31,9 @@ import { Mailboxes, type Reply } from './mailboxes.ts'
 import { watchOrders, readOrders, type OrderPage } from './orders.ts'
 import { findRegistered, register, registered, type Registered } from './registry.ts'
 import { bounded, boundedProgress, checkNewRun, checkWorker, newRunId, type NamedRun } from './new-run.ts'
-import type { Keys, Prepared } from './prepare.ts'
+import { liveRuns, type LiveRun } from './live-runs.ts'
+import { plannedRun, type PlannedRun } from './plan.ts'
+import type { Beside, Keys, Prepared } from './prepare.ts'
 import { indexPartition, inputKey, resultKey, runKey, runPartition, type Stored } from './records.ts'
 import { Rounds, type Retention } from './rounds.ts'
 import type { Command } from './rules.ts'
@@ -55,6 +57,8 @@ export interface RunsServiceOptions {
   readonly retention?: Partial<Retention>
   /** How often what is due is looked for; default 2 s. */
   readonly sweepMs?: number
+  /** What shall be committed with each change of a run's state, whoever makes it. */
+  readonly beside?: Beside
   /** Called for what happened, after it is durable; for metrics and logs. Must not throw. */
   readonly onEvent?: (event: RunEvent) => void
 }
@@ -65,6 +69,7 @@ export type RunEvent =
       readonly id: string
       readonly job: string
       readonly queue: string
+      readonly schedule?: string
       /** Undefined: it was created. */
       readonly from: RunState | undefined
       readonly to: RunState
@@ -75,6 +80,18 @@ export type RunEvent =
   | { readonly kind: 'sweep_failed'; readonly error: unknown }
 
 export interface RunsService extends RunsOperations {
+  /**
+   * A run that comes with somebody else's commit. Plan anew for each attempt; a commit that fails names `runKey(id)` if the
+   * run is there already.
+   * @throws SignalboxError as `create`
+   */
+  plan(run: NewRun): PlannedRun
+  /** Lets a held run go. @returns false: it was not held, or there is none */
+  release(id: string): Promise<boolean>
+  /** Runs of a schedule that have not ended, the oldest first. @param limit 1–1,000 */
+  liveOf(schedule: string, limit: number): Promise<readonly LiveRun[]>
+  /** What workers last said about a job; undefined: none ever said anything. */
+  findJob(name: string): Promise<JobManifest | undefined>
   list(request?: ListRequest): Promise<RunList>
   /** For workers at a distance: orders since `after`; waits for one until the signal aborts. */
   orders(worker: string, after?: string, wait?: AbortSignal): Promise<OrderPage>
@@ -123,6 +140,7 @@ class StoreRuns implements RunsService {
       clock,
       random,
       keys: this.#keys,
+      beside: options.beside,
       heardSince: () => this.#rounds.heardSince,
       committed: (prepared, before) => {
         if (prepared.out !== undefined) this.#dispatcher?.take(prepared.out)
@@ -151,6 +169,23 @@ class StoreRuns implements RunsService {
   createMany(runs: readonly NewRun[]): Promise<readonly CreatedRun[]> {
     const named = runs.map((run) => this.#named(run))
     return createRuns(this.#creating, named)
+  }
+
+  plan(run: NewRun): PlannedRun {
+    return plannedRun(this.#creating, this.#named(run))
+  }
+
+  async release(id: string): Promise<boolean> {
+    const { answer } = await this.#submit(id, { kind: 'release' })
+    return answer.kind === 'done' && answer.changed
+  }
+
+  liveOf(schedule: string, limit: number): Promise<readonly LiveRun[]> {
+    return liveRuns(this.#options.store, schedule, limit)
+  }
+
+  async findJob(name: string): Promise<JobManifest | undefined> {
+    return (await findRegistered(this.#options.store, name))?.manifest
   }
 
   async claim(id: string, { worker, leaseMs, nonce = this.#options.random.id() }: Claim): Promise<ClaimView> {
@@ -299,7 +334,7 @@ class StoreRuns implements RunsService {
   async runNow(job: string, { input = {}, id, delayMs }: RunNow, by: string): Promise<CreatedRun> {
     const { manifest } = await this.#job(job)
     checkInput(manifest, input)
-    const { queue, attempts, timeoutMs, onLost, retentionMs, secrets } = manifest
+    const { queue, attempts, timeoutMs, onLost = 'retry', retentionMs, secrets } = manifest
     const run = this.#named({
       ...(id === undefined ? {} : { id: `${job}:${id}` }),
       job,
@@ -397,18 +432,20 @@ class StoreRuns implements RunsService {
   }
 
   get #creating(): CreatingContext {
-    const { store, random } = this.#options
-    return { store, random, mailboxes: this.#mailboxes, keys: this.#keys, retentionMs: this.#retention.ageMs }
+    const { store, random, beside } = this.#options
+    const retentionMs = this.#retention.ageMs
+    return { store, random, mailboxes: this.#mailboxes, keys: this.#keys, beside, retentionMs }
   }
 }
 
 function eventOf(before: Stored | undefined, { run }: Stored): RunEvent | undefined {
   const from = before?.run.state
   if (from === run.state && before?.run.epoch === run.epoch) return undefined
-  const { id, job, queue, state: to, attempt, startedAt, endedAt } = run
+  const { id, job, queue, schedule, state: to, attempt, startedAt, endedAt } = run
   const durationMs = startedAt === undefined || endedAt === undefined ? undefined : endedAt - startedAt
   const took = durationMs === undefined ? {} : { durationMs: Math.max(0, durationMs) }
-  return { kind: 'state', id, job, queue, from, to, attempt, ...took }
+  const whose = schedule === undefined ? {} : { schedule }
+  return { kind: 'state', id, job, queue, from, to, attempt, ...whose, ...took }
 }
 
 function unknownRun(id: string): SignalboxError {

@@ -27,6 +27,8 @@ export interface Run {
   readonly secrets?: readonly string[]
   /** Queued: not before. */
   readonly notBefore?: number
+  /** Queued: not before it is released, for this reason. */
+  readonly hold?: string
   /** Wake-ups decided on so far, and when the last one was. */
   readonly wakes: number
   readonly wokenAt: number

@@ -14,6 +14,7 @@ import { openSqliteStore } from '../drivers/sqlite/index.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { systemRandom } from '../kernel/id.ts'
 import type { Store } from '../ports/store.ts'
+import { runKey } from './records.ts'
 import { createRunsService, type RunsService } from './service.ts'
 import { inconsistencies, Judge } from './testing/judge.ts'
 import { aRun } from './testing/world.ts'
@@ -126,6 +127,50 @@ describe.each(Object.keys(stores))('runs on %s', (name) => {
     )
     expect(made.filter(({ created }) => created)).toHaveLength(1)
   })
+
+  it(
+    'makes one run of a time that two plan at once, held until it is let go',
+    { timeout: 120_000 },
+    async () => {
+      const { store, judge, a, b, sent } = await opened(open)
+      const schedule = `s-${systemRandom.id()}`
+      const times = Array.from({ length: 10 }, (_, n) => `2026-11-21T21:00:${10 + n}Z`)
+      await Promise.all(
+        times.map(async (time, n) => {
+          const id = `mail:${schedule}@${time}`
+          const run = aRun({ id, schedule, source: 'schedule' })
+          const won = await Promise.all(
+            [a, b].map(async (api) => {
+              // Of two commits that meet, an engine may refuse both.
+              for (let chance = 0; chance < 50; chance++) {
+                const planned = api.plan(n === 0 ? run : { ...run, hold: 'waits' })
+                const result = await store.commit(planned.changes)
+                if (result.ok) {
+                  judge.saw(planned.changes)
+                  planned.committed(result.versions[0])
+                  return true
+                }
+                if ((await store.get(runKey(id))) !== undefined) return false
+              }
+              throw new Error('never committed')
+            }),
+          )
+          expect(won.filter((yes) => yes)).toHaveLength(1)
+        }),
+      )
+      const live = await a.liveOf(schedule, 100)
+      expect(live.map(({ held }) => held).filter((held) => held)).toHaveLength(9)
+      const held = live.filter((run) => run.held).map(({ id }) => id)
+      const released = await Promise.all(held.flatMap((id) => [a.release(id), b.release(id)]))
+      expect(released.filter((yes) => yes)).toHaveLength(9)
+      expect((await b.liveOf(schedule, 100)).map((run) => run.held)).toEqual(times.map(() => false))
+      expect((await b.list({ schedule })).runs.filter((run) => run.held !== undefined)).toEqual([])
+      await a.close()
+      await b.close()
+      expect(sent).toHaveLength(10)
+      expect(judge.problems).toEqual([])
+    },
+  )
 
   it('tells a worker within seconds whom to stop', async () => {
     const { a, b } = await opened(open)

@@ -7,7 +7,7 @@ import { jobOf, type RunState } from './vocabulary.ts'
 
 export function rowView(row: Row, state: RunState): RunRow {
   const { id, queue, source, attempt, attempts, createdAt, startedAt, endedAt, notBefore, scheduledAt } = row
-  const { worker, schedule, restartOf, reason, error, input } = row
+  const { worker, schedule, restartOf, reason, error, input, hold } = row
   return {
     id,
     job: jobOf(id),
@@ -18,6 +18,7 @@ export function rowView(row: Row, state: RunState): RunRow {
     attempts,
     createdAt: iso(createdAt),
     ...(notBefore === undefined ? {} : { notBefore: iso(notBefore) }),
+    ...(hold === undefined ? {} : { held: hold }),
     ...(startedAt === undefined ? {} : { startedAt: iso(startedAt) }),
     ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }),
     ...(endedAt === undefined || startedAt === undefined

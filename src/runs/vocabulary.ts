@@ -37,7 +37,7 @@ export type RunState = (typeof runStates)[number]
 /** A run in one of these has ended for good. */
 export type EndState = Exclude<RunState, 'queued' | 'running'>
 
-export const runSources = ['enqueue', 'schedule', 'restart', 'run_now'] as const
+export const runSources = ['enqueue', 'schedule', 'backfill', 'restart', 'run_now'] as const
 export type RunSource = (typeof runSources)[number]
 
 const json: z.ZodType<Json> = z.json()
@@ -92,6 +92,14 @@ export const newRun = z.object({
     .max(500)
     .optional()
     .describe('Recorded as skipped for this reason, and never sent.'),
+  hold: z
+    .string()
+    .min(1)
+    .max(500)
+    .optional()
+    .describe(
+      'Queued, but held for this reason: nobody is woken and it is not claimed until it is released.',
+    ),
   secrets: z
     .array(z.string().min(1).max(200))
     .max(50)
@@ -150,7 +158,10 @@ export const jobManifest = z.object({
   secrets: z.array(z.string().min(1).max(200)).max(50).optional(),
   attempts: z.number().int().min(1).max(1_000),
   timeoutMs: z.number().int().min(1).optional(),
-  onLost: z.enum(['retry', 'fail']),
+  onLost: z
+    .enum(['retry', 'fail'])
+    .optional()
+    .describe('Absent: the job does not say; runs that a schedule makes then fail, others are tried again.'),
   retentionMs: retentionMs.optional(),
 })
 export type JobManifest = z.infer<typeof jobManifest>

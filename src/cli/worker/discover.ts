@@ -15,6 +15,8 @@ export interface Discovered {
   /** In the order of their names. */
   readonly jobs: readonly Job[]
   readonly setup: WorkerSetup<unknown> | undefined
+  /** Where the setup stands. */
+  readonly setupFile: string | undefined
 }
 
 /** What Node runs as it is; of tests and type declarations nothing is loaded. */
@@ -49,7 +51,11 @@ export async function discoverJobs(paths: readonly string[], cwd: string): Promi
     throw invalid(`${paths.join(', ')}: ${what}; export each job: export const x = defineJob({ … })`)
   }
   const found = [...jobs.values()].map(({ job }) => job)
-  return { jobs: found.sort((a, b) => (a.name < b.name ? -1 : 1)), setup: setup?.value }
+  return {
+    jobs: found.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    setup: setup?.value,
+    setupFile: setup?.file,
+  }
 }
 
 function modulesOf(path: string, cwd: string): string[] {

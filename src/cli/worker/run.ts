@@ -7,6 +7,7 @@ import { Registry } from 'prom-client'
 import { SignalboxError } from '../../kernel/error.ts'
 import type { Job } from '../../jobs/define.ts'
 import type { WorkerEvent } from '../../jobs/api.ts'
+import type { WorkerSetup } from '../../jobs/setup.ts'
 import { startWorker } from '../../jobs/worker.ts'
 import { stopRequested } from '../stop-requested.ts'
 import { openJobsWithin, type JobsFacts, type JobsWhere } from '../open-jobs.ts'
@@ -38,7 +39,7 @@ export async function runWorker(run: WorkerRun, facts: JobsFacts, logger: Logger
   opened.defer(() => {
     if (process.connected) process.disconnect()
   })
-  const { jobs, setup } = await discoverJobs(run.paths, facts.cwd)
+  const { jobs, setup, setupFile } = await discoverJobs(run.paths, facts.cwd)
   const registry = new Registry()
   const count = workerMetrics(registry, new Set(jobs.map(({ name }) => name)))
   let ready = false
@@ -63,8 +64,14 @@ export async function runWorker(run: WorkerRun, facts: JobsFacts, logger: Logger
   )
   if (connection === undefined) return
   opened.defer(() => connection.close())
-  const deps = await setup?.deps?.()
-  opened.defer(() => setup?.dispose?.(deps))
+  const deps = await depsOf(setup, setupFile)
+  opened.defer(async () => {
+    try {
+      await setup?.dispose?.(deps)
+    } catch (err) {
+      logger.warn({ err, file: setupFile }, 'dispose of defineWorker failed')
+    }
+  })
 
   const { middleware, envelopes, unknownJobGrace, visibility } = setup ?? {}
   const queues = chosenQueues(run.queues, setup?.queues)
@@ -95,6 +102,17 @@ export async function runWorker(run: WorkerRun, facts: JobsFacts, logger: Logger
     await worker.drain()
   }
   await worker.done
+}
+
+/** @throws SignalboxError `config_invalid` with the file and what its `deps` threw */
+async function depsOf(setup: WorkerSetup<unknown> | undefined, file = ''): Promise<unknown> {
+  try {
+    return await setup?.deps?.()
+  } catch (cause) {
+    const why = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0]
+    const what = `${file}: deps of defineWorker failed: ${why}; no job was begun, start the worker again when that is mended`
+    throw new SignalboxError('config_invalid', what, { cause })
+  }
 }
 
 /** Of those that were named, with the weights of the setup. */

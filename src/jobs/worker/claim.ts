@@ -105,6 +105,7 @@ export class RunClaim implements Listener {
     while (this.#telling !== undefined) await this.#telling
     this.#ended = true
     this.#timer?.cancel()
+    if (this.#progress !== undefined) await this.#lastProgress(this.#progress)
     return repeated(clock, this.#heldUntil, () => runs.finish(this.id, this.view.epoch, end))
   }
 
@@ -147,6 +148,16 @@ export class RunClaim implements Listener {
       this.#beatIn(Math.min(leaseMs / 12, Math.max(0, this.#heldUntil - clock.monotonic())))
     } finally {
       late.cancel()
+    }
+  }
+
+  /** What was said since the last beat. It is no reason to keep the end of the attempt waiting. */
+  async #lastProgress(progress: Progress): Promise<void> {
+    const { runs, leaseMs } = this.#parts
+    try {
+      await runs.beat(this.id, this.view.epoch, { leaseMs, progress })
+    } catch (error) {
+      this.#parts.trouble('the last progress was not kept', toSignalboxError(error))
     }
   }
 

@@ -1,10 +1,11 @@
 /** What a worker tells the server of its jobs, now and every minute, so that people can see them and enqueue them by hand. */
 import { isTransient } from '../../kernel/attempt.ts'
 import type { Timer } from '../../kernel/clock.ts'
-import { toSignalboxError } from '../../kernel/error.ts'
-import type { Json } from '../../ports/store.ts'
+import { SignalboxError, toSignalboxError } from '../../kernel/error.ts'
 import type { JobManifest } from '../../runs/api.ts'
 import type { JobDefinition } from '../define.ts'
+import { jsonSchemaOf } from '../json-schema.ts'
+import type { WorkerSettings } from './options.ts'
 import type { ProcessingParts } from './processing.ts'
 
 const EVERY_MS = 60_000
@@ -14,6 +15,7 @@ export function announce({ connection, settings, name }: ProcessingParts): () =>
   const { runs, clock } = connection
   if (runs === undefined) return () => undefined
   const manifests = [...settings.jobs.values()].map(manifestOf)
+  tellUndescribed(settings)
   let timer: Timer | undefined
   let ended = false
   const tell = async (): Promise<void> => {
@@ -35,33 +37,30 @@ export function announce({ connection, settings, name }: ProcessingParts): () =>
   }
 }
 
+/** What people then miss of them. */
+function tellUndescribed({ jobs, onEvent }: WorkerSettings): void {
+  for (const { name, schema } of jobs.values()) {
+    const { problem } = jsonSchemaOf(schema)
+    if (problem === undefined) continue
+    const why = `job ${name}: JSON Schema cannot say its input (${problem}), so its fields are not shown, and a schedule's parameters not checked when they are saved`
+    const error = new SignalboxError('invalid_argument', why)
+    onEvent?.({ type: 'trouble', queue: '', what: 'the input of a job cannot be described', error })
+  }
+}
+
 export function manifestOf(definition: JobDefinition): JobManifest {
   const { name, description, queue, secrets, retry, timeoutMs, onLost, keepRuns } = definition
-  const input = schemaOf(definition)
+  const { json: input } = jsonSchemaOf(definition.schema)
   const retentionMs = keepRuns?.retentionMs
   return {
     name,
     queue,
     attempts: retry.attempts,
     timeoutMs,
-    onLost,
+    ...(onLost === undefined ? {} : { onLost }),
     ...(description === undefined ? {} : { description }),
     ...(input === undefined ? {} : { input }),
     ...(secrets.length === 0 ? {} : { secrets: [...secrets] }),
     ...(retentionMs === undefined ? {} : { retentionMs }),
-  }
-}
-
-/** Standard JSON Schema, where the schema library offers it. */
-interface WithJsonSchema {
-  readonly jsonSchema?: { readonly input?: (options: { readonly target: string }) => unknown }
-}
-
-function schemaOf({ schema }: JobDefinition): Record<string, Json> | undefined {
-  const { jsonSchema } = schema['~standard'] as WithJsonSchema
-  try {
-    return jsonSchema?.input?.({ target: 'draft-2020-12' }) as Record<string, Json> | undefined
-  } catch {
-    return undefined // a type that JSON Schema cannot say
   }
 }

@@ -216,7 +216,7 @@ export class Processing {
     attempt: number = item.message.receiveCount,
   ): Attempt | undefined | Promise<Attempt | undefined> {
     const { connection, settings } = this.parts
-    const checked = checkInput(definition.schema, input)
+    const checked = checkInput(definition, input)
     const done = ({ value, problem }: Checked): Attempt | undefined | Promise<undefined> => {
       const { clock } = connection
       const { deps, onEvent } = settings

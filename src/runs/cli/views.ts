@@ -3,6 +3,7 @@ import { table } from '../../cli/output.ts'
 import { printable } from '../../cli/text.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import type { JobView, RunRow, RunView } from '../api.ts'
+import { parametersOf, type Parameter } from '../parameters.ts'
 
 const MAX_WHY = 60
 
@@ -14,7 +15,7 @@ export function runListText(runs: readonly RunRow[], now: number): string {
     `${run.attempt}/${run.attempts}`,
     ago(run.createdAt, now),
     took(run, now),
-    printable(run.reason ?? run.error ?? '').slice(0, MAX_WHY),
+    printable(run.reason ?? run.error ?? run.held ?? '').slice(0, MAX_WHY),
   ])
   return table([['RUN', 'STATE', 'ATTEMPT', 'CREATED', 'TOOK', 'WHY'], ...rows])
 }
@@ -28,6 +29,7 @@ export function runText(run: RunView, now: number): string {
     ['restart of', run.restartOf],
     ['restarted as', run.restartedAs],
     ['created', ago(run.createdAt, now)],
+    ['held', run.held],
     ['not before', run.notBefore],
     ['took', run.startedAt === undefined ? undefined : took(run, now)],
     ['worker', worker],
@@ -76,12 +78,13 @@ export function jobListText(jobs: readonly JobView[], now: number): string {
 
 export function jobText(job: JobView, now: number): string {
   const { name, description, queue, attempts, timeoutMs, onLost, workers, seenAt, runs, input, secrets } = job
+  const parameters = parametersOf(job)
   const facts: [string, string | undefined][] = [
     ['about', description],
     ['queue', queue],
     ['attempts', String(attempts)],
     ['time-out', timeoutMs === undefined ? undefined : formatDuration(timeoutMs)],
-    ['worker lost', onLost === 'retry' ? 'tried again' : 'the run ends as lost'],
+    ['worker lost', onLostText(onLost)],
     ['workers', workers === 0 ? `none, last seen ${ago(seenAt, now)}` : String(workers)],
     [
       'runs',
@@ -90,12 +93,30 @@ export function jobText(job: JobView, now: number): string {
         .join(', ') || 'none',
     ],
     ['secrets', secrets === undefined || secrets.length === 0 ? undefined : secrets.join(', ')],
-    ['input', input === undefined ? undefined : JSON.stringify(input)],
+    ['input', input === undefined || parameters !== undefined ? undefined : JSON.stringify(input)],
   ]
   const rows = facts.flatMap(([fact, value]) =>
     value === undefined ? [] : [[`  ${fact}`, printable(value)]],
   )
-  return `${name}\n${table(rows)}`
+  return `${name}\n${table(rows)}${parametersText(parameters)}`
+}
+
+function parametersText(parameters: readonly Parameter[] = []): string {
+  if (parameters.length === 0) return ''
+  const rows = parameters.map(({ name, type, required, secret, description, default: usual }) => {
+    const notes = [
+      required ? 'required' : usual === undefined ? '' : `default ${JSON.stringify(usual)}`,
+      secret ? 'secret' : '',
+    ]
+    const about = [notes.filter((note) => note !== '').join(', '), description ?? '']
+    return [`  ${name}`, type, ...about].map(printable)
+  })
+  return `\n${table([['  PARAMETER', 'TYPE', '', ''], ...rows])}`
+}
+
+function onLostText(onLost: JobView['onLost']): string {
+  if (onLost === undefined) return 'tried again; a run that a schedule made ends as lost'
+  return onLost === 'retry' ? 'tried again' : 'the run ends as lost'
 }
 
 function countText(count: { readonly count: number; readonly more: boolean } | undefined): string {

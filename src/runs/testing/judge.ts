@@ -79,6 +79,7 @@ export class Judge {
 
 function birthProblem({ run }: Stored): string | undefined {
   if (run.state !== 'queued' && run.state !== 'skipped') return `born ${run.state}`
+  if (run.hold !== undefined && run.wakes > 0) return 'born held, and somebody was woken'
   return run.epoch === 0 && run.attempt === 0 ? undefined : 'born with an epoch'
 }
 
@@ -96,6 +97,7 @@ const NEXT: Readonly<Record<RunState, readonly RunState[]>> = {
 function stepProblem({ run: a }: Stored, { run: b }: Stored): string | undefined {
   const step = `${a.state} → ${b.state}`
   if (!NEXT[a.state].includes(b.state)) return step
+  if (b.hold !== undefined && (a.hold !== b.hold || b.state !== 'queued')) return `${step}: held`
   if (b.rev < a.rev) return `${step}: rev went back`
   if (b.epoch < a.epoch) return `${step}: the epoch went back`
   if (b.attempt > b.attempts) return `${step}: attempt ${b.attempt} of ${b.attempts}`

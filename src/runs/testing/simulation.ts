@@ -93,6 +93,8 @@ class Simulation {
       store.faults.plan = {}
       store.faults.clockOffsetMs = 0
     }
+    const held = [...this.#judge.latest].filter(([, { run }]) => run.hold !== undefined)
+    await Promise.all([...held.map(([id]) => this.#letGo(id)), this.#clock.advance(1_000)])
     for (let waited = 0; waited < CALM_MS && !this.#allEnded(); waited += 5_000)
       await this.#clock.advance(5_000)
     await this.#clock.advance(60_000)
@@ -179,7 +181,7 @@ class Simulation {
         ...(this.#chance(0.3) ? { delayMs: this.#random.next() * 20_000 } : {}),
         ...(this.#chance(0.3) ? { timeoutMs: 15_000 } : {}),
         ...(this.#chance(0.2) ? { schedule: 'nightly' } : {}),
-        ...(this.#chance(0.05) ? { skipped: 'overlaps' } : {}),
+        ...this.#any([{}, {}, {}, {}, {}, {}, { skipped: 'overlaps' }, { hold: 'waits' }, { hold: 'waits' }]),
       })
       const some = this.#chance(0.3) ? [one('same'), one(), one(`n${i % 7}`)] : [one()]
       await this.#tried((api) => api.createMany(some))
@@ -193,9 +195,16 @@ class Simulation {
       const ids = [...this.#judge.latest.keys()]
       if (ids.length === 0) continue
       const id = this.#any(ids)
+      await this.#letGo(id)
       if (this.#chance(0.5)) await this.#tried((api) => api.cancel(id, { by: 'ann' }))
       else await this.#tried((api) => api.restart(id, { by: 'ann' }))
     }
+  }
+
+  /** Two servers at once, as replicas do. */
+  async #letGo(id: string): Promise<void> {
+    const released = await Promise.all([1, 2].map(() => this.#tried((api) => api.release(id))))
+    if (released.every((yes) => yes === true)) this.#judge.problems.push(`${id}: released twice`)
   }
 
   /** Servers die and come back. */
