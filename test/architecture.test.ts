@@ -9,7 +9,16 @@ import { describe, expect, it } from 'vitest'
 const root = resolve(import.meta.dirname, '..')
 const src = join(root, 'src')
 
-const capabilities = new Set(['turns', 'leases', 'messages', 'runs', 'jobs', 'schedules', 'voting'])
+const capabilities = new Set([
+  'turns',
+  'leases',
+  'messages',
+  'runs',
+  'jobs',
+  'schedules',
+  'voting',
+  'notifications',
+])
 /** Capabilities that stand on others: messages ← jobs, runs ← jobs ← schedules, voting. */
 const standsOn: Readonly<Record<string, readonly string[]>> = {
   jobs: ['messages', 'runs'],
@@ -131,6 +140,8 @@ describe('the architecture', () => {
     expect(objection({ from: 'runs/service.ts', to: 'jobs/worker.ts' })).toBeDefined()
     expect(objection({ from: 'jobs/worker.ts', to: 'messages/grpc/server.ts' })).toBeDefined()
     expect(objection({ from: 'voting/service.ts', to: 'drivers/shared/gate.ts' })).toBeDefined()
+    expect(objection({ from: 'notifications/service.ts', to: 'runs/state.ts' })).toBeDefined()
+    expect(objection({ from: 'notifications/courier.ts', to: 'nodemailer' })).toBeDefined()
     expect(objection({ from: 'jobs/worker.ts', to: 'messages/consumer.ts' })).toBeUndefined()
     expect(objection({ from: 'server/serve.ts', to: 'turns/service.ts' })).toBeUndefined()
   })
