@@ -102,7 +102,7 @@ function patternsOf(scopes: readonly string[], noun: string): string[] {
 }
 
 /** `*` stands for any characters, also none and also `/`. Leftmost match of each part in turn: no backtracking. */
-function matches(pattern: string, name: string): boolean {
+export function matches(pattern: string, name: string): boolean {
   const [first = '', ...rest] = pattern.split('*')
   const last = rest.pop()
   if (last === undefined) return name === pattern

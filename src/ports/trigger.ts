@@ -16,14 +16,18 @@ export interface TriggerRule {
   readonly timeZone: string
   readonly enabled: boolean
   readonly description?: string
+  /** From where a rate counts; milliseconds since the epoch. */
+  readonly anchor?: number
   /** ISO 8601. */
   readonly startAt?: string
   readonly endAt?: string
 }
 
 export interface TriggerDrift {
-  readonly object: 'connection' | 'destination' | 'bus_rule' | 'rule' | 'target'
+  readonly object: 'connection' | 'destination' | 'bus_rule' | 'group' | 'rule' | 'target'
   readonly name: string
+  /** Whose rule or target it is. */
+  readonly schedule?: string
   /** `superfluous`: it carries our tag, and no schedule wants it. `foreign`: it has a name we need, without our tag. */
   readonly problem: 'missing' | 'changed' | 'superfluous' | 'foreign' | 'not_ready'
   /** What differs, in one line; without secrets. */
@@ -36,6 +40,10 @@ export interface TriggerDrift {
 export interface ReconcileOptions {
   /** False: only look. */
   readonly repair: boolean
+  /** With `repair`: what has a name we need without our tag becomes ours. */
+  readonly adopt?: boolean
+  /** Asked of a schedule right before its rule is removed as superfluous: it may have been made since. True: leave it. */
+  readonly stillWanted?: (name: string) => Promise<boolean>
   readonly signal?: AbortSignal
 }
 

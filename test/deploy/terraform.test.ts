@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { argument, block, blocks, folder, source, unquoted, type Block } from './hcl.ts'
 import { call, copyOfAll, formatters, temporaryFolder, terraform } from './tools.ts'
 
-const modules = ['messages-aws', 'turns-aws', 'turns-gcp', 'voting-aws']
+const modules = ['messages-aws', 'schedules-aws', 'turns-aws', 'turns-gcp', 'voting-aws']
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
   name.endsWith('.tf'),
 )

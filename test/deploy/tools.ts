@@ -94,9 +94,13 @@ export function copyOfAll(): string {
 
 /** What a cloud would answer, for the references to resources in a module's locals. */
 const answers: Readonly<Record<string, string>> = {
+  aws_caller_identity: '123456789012',
   aws_dynamodb_table: 'arn:aws:dynamodb:eu-central-1:123456789012:table/turns',
   aws_iam_openid_connect_provider:
     'arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com',
+  aws_iam_role: 'arn:aws:iam::123456789012:role/role',
+  aws_partition: 'aws',
+  aws_region: 'eu-central-1',
   aws_sqs_queue: 'arn:aws:sqs:eu-central-1:123456789012:orders',
   google_firestore_database: 'github-dynamoq',
 }
