@@ -5,8 +5,10 @@
 import { Command, CommanderError } from 'commander'
 import { SignalboxError } from '../kernel/error.ts'
 import { version } from '../version.ts'
+import { notificationsContext } from './notifications-context.ts'
 import { printError } from './output.ts'
 import { runsContext } from './runs-context.ts'
+import { schedulesContext } from './schedules-context.ts'
 import { cliContext, leaseContext, messagesContext, type Terminal } from './terminal.ts'
 
 interface CommandSource {
@@ -63,9 +65,23 @@ const sources: readonly CommandSource[] = [
       (await import('../runs/cli.ts')).runsCommands(runsContext(terminal, setExitCode)),
   },
   {
+    name: 'schedule',
+    summary: 'Say when jobs run: create, pause, preview and apply schedules',
+    load: async (terminal, setExitCode) =>
+      (await import('../schedules/cli.ts')).scheduleCommands(schedulesContext(terminal, setExitCode)),
+  },
+  {
     name: 'worker',
     summary: 'Run background jobs from modules and folders',
     load: async (terminal, setExitCode) => (await import('./worker.ts')).workerCommand(terminal, setExitCode),
+  },
+  {
+    name: 'notifications',
+    summary: 'Look at what waits for its receiver, retry and discard it, test channels',
+    load: async (terminal, setExitCode) =>
+      (await import('../notifications/cli.ts')).notificationsCommands(
+        notificationsContext(terminal, setExitCode),
+      ),
   },
   {
     name: 'token',

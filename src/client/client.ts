@@ -10,13 +10,18 @@ import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { LeasesApi, LeasesReading } from '../leases/api.ts'
 import type { MessagesApi } from '../messages/api.ts'
+import type { NotificationsApi } from '../notifications/api.ts'
 import type { RunsOperations } from '../runs/api.ts'
+import type { SchedulesApi, TriggerControl } from '../schedules/api.ts'
 import type { TurnsApi, TurnsOperations } from '../turns/api.ts'
 import { accessOver, type AccessApi } from './access.ts'
 import { checkCredential, type Credential } from './credential.ts'
 import { leasesOver } from './leases.ts'
 import { messagesOver } from './messages.ts'
+import { notificationsOver } from './notifications.ts'
 import { runsOver } from './runs.ts'
+import { triggerOver } from './schedule-trigger.ts'
+import { schedulesOver } from './schedules.ts'
 import { Transport } from './transport.ts'
 import { turnsOver } from './turns.ts'
 
@@ -36,6 +41,12 @@ export interface Client {
   readonly messages: MessagesApi
   /** Runs of jobs, and the jobs that workers run. */
   readonly runs: RunsOperations
+  /** Schedules of jobs. */
+  readonly schedules: SchedulesApi
+  /** Who fires them in the server's stead. */
+  readonly trigger: TriggerControl
+  /** What the server tells others, and whether they take it. */
+  readonly notifications: NotificationsApi
   /** Tokens and the audit log, for admins. */
   readonly access: AccessApi
   /** What messages call the server. */
@@ -58,6 +69,9 @@ export function createClient(options: ClientOptions): Client {
     leases: leasesOver(transport),
     messages: messagesOver(transport),
     runs: runsOver(transport, options),
+    schedules: schedulesOver(transport),
+    trigger: triggerOver(transport),
+    notifications: notificationsOver(transport),
     access: accessOver(transport),
     address: transport.address,
     close: () => transport.close(),

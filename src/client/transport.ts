@@ -40,10 +40,12 @@ export interface TransportOptions extends Credential {
 }
 
 export interface Exchange {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** From `/api` on (for leases, from the owner on), with the query. */
   readonly path: string
   readonly body?: object
+  /** Further ones, such as `if-match`. */
+  readonly headers?: Readonly<Record<string, string>>
   /** How long the server was asked to wait before it answers. */
   readonly waitMs?: number
   readonly signal?: AbortSignal | undefined
@@ -148,6 +150,7 @@ export class Transport {
           ...(authorization === undefined ? {} : { authorization }),
           'x-request-id': random.id(),
           ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...call.headers,
         },
         body: call.body === undefined ? null : JSON.stringify(call.body),
         signal: hangUp,

@@ -12,6 +12,7 @@ import type { z } from 'zod'
 import type { backfillBody, previewBody, runScheduleBody } from './vocabulary.ts'
 
 export * from './api-views.ts'
+export * from './trigger-api.ts'
 export * from './vocabulary.ts'
 
 export interface ScheduleFilter {

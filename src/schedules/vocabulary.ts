@@ -3,7 +3,8 @@ import { z } from 'zod'
 import type { Json } from '../ports/store.ts'
 import { jobName } from '../runs/api.ts'
 
-const NAME = /^[A-Za-z0-9._-]{1,64}$/
+/** Dots alone mean something else in a path. */
+const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/
 
 /** The names that rules of Amazon EventBridge may have, so that every schedule can become one. */
 export const scheduleName = z.string().regex(NAME, 'must be 1 to 64 characters of A-Z a-z 0-9 . _ -')
@@ -13,7 +14,6 @@ export const scheduleName = z.string().regex(NAME, 'must be 1 to 64 characters o
  * `all` runs each of the newest `limit`. Those older than the window are never made up for.
  */
 export const missedPolicies = ['skip', 'once', 'all'] as const
-export type MissedPolicy = (typeof missedPolicies)[number]
 
 /**
  * What happens at a time when a run of the schedule has not ended: `skip` records a skipped run, `queue` holds the new run until
@@ -23,7 +23,6 @@ export const overlapPolicies = ['skip', 'queue', 'allow', 'cancel-previous'] as 
 export type OverlapPolicy = (typeof overlapPolicies)[number]
 
 export const notificationKinds = ['failed', 'cancelled', 'timed_out', 'lost', 'missed', 'recovered'] as const
-export type NotificationKind = (typeof notificationKinds)[number]
 
 const json: z.ZodType<Json> = z.json()
 const DAY_MS = 86_400_000

@@ -8,7 +8,12 @@ import type { Random } from '../kernel/id.ts'
 import type { MessageQueue } from '../ports/message-queue.ts'
 import type { Store } from '../ports/store.ts'
 import { runsFace } from '../runs/http.ts'
-import { createRunsService, type RunEvent, type RunsService } from '../runs/service.ts'
+import {
+  createRunsService,
+  type RunEvent,
+  type RunsService,
+  type RunsServiceOptions,
+} from '../runs/service.ts'
 import { hasEnded } from '../runs/state.ts'
 import { sendThrough } from '../runs/wake-up.ts'
 import type { RouteFace } from './app.ts'
@@ -25,6 +30,9 @@ export interface ServerRunsOptions {
   readonly random: Random
   readonly registry: Registry
   readonly logger: Logger
+  readonly beside?: RunsServiceOptions['beside']
+  /** Told what happened, beside metrics and log. Must not throw. */
+  readonly onEvent?: (event: RunEvent) => void
 }
 
 export interface ServerRuns {
@@ -40,7 +48,8 @@ const MAX_JOBS = 200
 
 /** @example const { runs, face } = openServerRuns({ config: config.jobs, store, shared, engine, clock, random, registry, logger }) */
 export function openServerRuns(options: ServerRunsOptions): ServerRuns {
-  const { config, store, shared, engine, clock, random, registry, logger } = options
+  const { config, store, shared, engine, clock, random, registry, logger, onEvent, beside } = options
+  const observe = runObserver(registry, logger)
   const runs = createRunsService({
     store,
     clock,
@@ -48,7 +57,11 @@ export function openServerRuns(options: ServerRunsOptions): ServerRuns {
     ...(engine === undefined ? {} : { send: sendThrough(engine) }),
     retention: { ageMs: config.keepRunsFor.ms, perJob: config.keepRuns },
     sweepMs: shared ? SWEEP_MS.shared : SWEEP_MS.own,
-    onEvent: runObserver(registry, logger),
+    ...(beside === undefined ? {} : { beside }),
+    onEvent(event) {
+      observe(event)
+      onEvent?.(event)
+    },
   })
   return { runs, face: runsFace({ runs, clock }) }
 }

@@ -31,10 +31,11 @@ import { messageEngineOf, openServerMessages } from './messages.ts'
 import { openOidc } from './oidc.ts'
 import { dataDirOf, isNewDirectory, openStore, PROBE } from './open-store.ts'
 import { OpenStreams } from './open-streams.ts'
-import { openServerRuns } from './runs.ts'
+import { triggerOf } from './schedules.ts'
 import { LocalPeers, serverDoor } from './owner-door.ts'
 import { Listeners } from './stop.ts'
 import { turnObserver } from './turn-metrics.ts'
+import { openServerWork } from './work.ts'
 
 export interface ServeOptions {
   readonly clock: Clock
@@ -69,6 +70,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   const basicUsers = config.auth.basic?.users ?? {}
   const anyUser = Object.keys(basicUsers).length > 0 || config.auth.oidc !== undefined
   const withMessages = messageEngineOf(config) !== 'off'
+  triggerOf(config) // refuses what cannot go together
   await using started = new AsyncDisposableStack()
 
   if (isNewDirectory(config)) {
@@ -120,9 +122,8 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   const messages = await openServerMessages({ config, embedded, clock, random, registry, logger })
   started.defer(() => messages?.close())
   const engine = messages?.engine
-  const runs = { config: config.jobs, store, shared, engine, clock, random, registry, logger }
-  const jobs = openServerRuns(runs)
-  started.defer(() => jobs.runs.close())
+  const work = await openServerWork({ config, store, shared, engine, clock, random, registry, logger })
+  started.defer(() => work.close())
 
   const lifecycle: Lifecycle = { state: 'starting' }
   const local = new LocalPeers()
@@ -137,7 +138,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
       authFace({ tokens: auth.tokens, store }),
       leasesApiFace({ leases, clock }),
       ...(messages === undefined ? [] : [messages.face]),
-      jobs.face,
+      ...work.faces,
       leasesFace({ leases, observer: leaseObserver.observer }),
     ],
     ownRoot: true,
@@ -167,7 +168,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
   await door?.open(urlOf(address))
   await turns.start()
   await leases.start()
-  await jobs.runs.start()
+  await work.start()
   lifecycle.state = 'ready'
 
   const startupMs = Math.round(clock.monotonic() - startedAt)
@@ -191,7 +192,7 @@ export async function startServer(config: Config, options: ServeOptions): Promis
     try {
       await turns.close()
       await leases.close()
-      await jobs.runs.close()
+      await work.close()
       nothingNew = true
       streams.end()
       await settled

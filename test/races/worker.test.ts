@@ -176,6 +176,18 @@ it('belongs to a server that is started with --jobs, and stops before it', async
   expect(run).toMatch(/^slow:/)
 })
 
+it('says what its jobs need and do not get', async () => {
+  const here = place()
+  const server = await startServer({ dataDir: here.dataDir })
+  const broken = join(import.meta.dirname, 'fixtures/jobs-broken/setup.ts')
+  const worker = signalbox(['worker', broken, '--metrics', 'off'], { env: here.env })
+  expect(await worker.exited).toBe(78)
+  expect(worker.err()).toBe(
+    `signalbox: ${broken}: deps of defineWorker failed: no database here; no job was begun, start the worker again when that is mended\n`,
+  )
+  await server.stop()
+})
+
 it('can be told to stop while it waits for a server', async () => {
   const port = await freePort()
   const worker = work(place(), '--wait', '10m', '--metrics', `127.0.0.1:${port}`)

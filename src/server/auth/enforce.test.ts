@@ -56,6 +56,7 @@ describe('the table of routes', () => {
     expect(all).toContain('HEAD /api/v1/turns')
     expect(all).toContain('POST /api/v1/messages/:queue/receive')
     expect(all).toContain('POST /api/v1/runs/:id/claim')
+    expect(all).toContain('PATCH /api/v1/schedules/:name')
     expect(routes.length).toBeGreaterThan(12)
   })
 
@@ -96,6 +97,8 @@ describe.each(routes.map((route) => [shown(route), route] as const))('%s', (_, r
     ['jobs:*', access.noun === 'jobs'],
     // Runs are named by their jobs; only lists, and calls that name their runs in the body, pass another scope.
     ['jobs:another', access.noun === 'jobs' && access.filtered === true],
+    ['schedules:*', access.noun === 'schedules'],
+    ['schedules:another', access.noun === 'schedules' && access.filtered === true],
     ['server:*', access.noun === 'server'],
   ])('admin with the scope %s', async (scope, allowed) => {
     expect(passed(await ask(world, route, await secretOf('admin', scope)))).toBe(allowed)

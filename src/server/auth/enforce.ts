@@ -29,9 +29,12 @@ declare module 'fastify' {
   }
 }
 
-/** What answers everybody: health, the API's description, and the console's files, which hold no data. */
+/**
+ * What answers everybody: health, the API's description, and the console's files, which hold no data; and what asks for a key of
+ * its own (schedules/http-trigger.ts).
+ */
 const OPEN =
-  /^\/(?:healthz|readyz|k8s\/liveness|k8s\/readiness|metrics|openapi\.json|docs(?:\/\*)?|console(?:\/[\w.-]*)?)?$/
+  /^\/(?:healthz|readyz|k8s\/liveness|k8s\/readiness|metrics|openapi\.json|docs(?:\/\*)?|api\/v1\/triggers\/eventbridge|console(?:\/[\w.-]*)?)?$/
 
 export interface GuardedRoute {
   readonly method: string

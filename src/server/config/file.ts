@@ -13,9 +13,11 @@ import {
   parseDocument,
   type Document,
   type Node,
+  type YAMLMap,
 } from 'yaml'
 import type { Environment, Setting } from './load.ts'
 import { configKeys, configSections } from './keys.ts'
+import { AWS_SETTINGS, awsSettings } from './trigger-values.ts'
 
 export interface FileContents {
   readonly settings: readonly Setting[]
@@ -89,8 +91,26 @@ class FileReader {
     } else if (configKeys.some((known) => known.path === path)) {
       const read = (): unknown => (value === null ? null : resolved(document, value)?.toJS(document))
       this.#setting(path, offset, read, (inner) => this.#lineAt(document, value, inner) ?? offset)
+    } else if (path === AWS_SETTINGS && isMap(value)) {
+      this.#awsSettings(document, value)
     } else {
       this.#problem(offsetOf(key), `${path}: unknown key; ${suggestion(path)}`)
+    }
+  }
+
+  /** That section in the words of the program our users had before. */
+  #awsSettings(document: Document.Parsed, section: YAMLMap): void {
+    for (const { key, value } of section.items) {
+      const name = isScalar(key) ? String(key.value) : String(key)
+      const path = awsSettings[name]
+      const node = (value ?? key) as Node
+      if (path === undefined) {
+        const known = Object.keys(awsSettings).join(', ')
+        this.#problem(offsetOf(key as Node), `${AWS_SETTINGS}.${name}: unknown key; it has ${known}`)
+      } else {
+        const read = (): unknown => (value === null ? null : resolved(document, node)?.toJS(document))
+        this.#setting(path, offsetOf(node), read, () => offsetOf(node))
+      }
     }
   }
 

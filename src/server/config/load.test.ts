@@ -100,6 +100,12 @@ describe('precedence', () => {
         keepRunsFor: { ms: 604_800_000 },
         keepRuns: 10_000,
       },
+      schedules: { trigger: 'auto', eventBridge: { authHeader: 'X-Aws-Event-Bridge-Api-Key' } },
+      notifications: {
+        foldFor: { ms: 3_600_000 },
+        giveUpAfter: { ms: 259_200_000 },
+        smtp: { port: 587, tls: 'starttls' },
+      },
       repositories: undefined,
       auth: { basic: undefined },
       metrics: { enabled: true },
@@ -330,10 +336,10 @@ describe('problems', () => {
   it('refuse unknown keys and say which there are', async () => {
     write('port: 1\nserver:\n  prot: 1\nlog: loud\nthings: {}\n')
     expect(await problems()).toEqual([
-      'signalbox.yaml:1: port: unknown key; did you mean server.port?',
+      'signalbox.yaml:1: port: unknown key; did you mean server.port or notifications.smtp.port?',
       'signalbox.yaml:3: server.prot: unknown key; server has host, port, grpcPort, grpcTls, publicUrl, auth, insecure, drainDelay, shutdownGrace, requestTimeout, bodyLimitBytes',
       "signalbox.yaml:4: log: is not a section; write its keys below it, each as 'key: value'",
-      'signalbox.yaml:5: things: unknown key; there are dataDir, repositories, server, store, log, leases, messages, jobs, auth, metrics',
+      'signalbox.yaml:5: things: unknown key; there are dataDir, repositories, server, store, log, leases, messages, jobs, schedules, notifications, auth, metrics',
     ])
   })
 

@@ -6,12 +6,13 @@
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { SignalboxError } from '../../kernel/error.ts'
 import { quoted } from '../quoted.ts'
 import type { FileContents } from './file.ts'
 import { configKeys, type ConfigKey } from './keys.ts'
 import { configSchema, type Config } from './schema.ts'
+import { AWS_SETTINGS, awsSettings } from './trigger-values.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -54,6 +55,18 @@ export interface EffectiveEntry {
   readonly where: string
 }
 
+const awsSection = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text)
+    } catch {
+      context.addIssue('not JSON')
+      return z.NEVER
+    }
+  })
+  .pipe(z.partialRecord(z.enum(Object.keys(awsSettings)), z.string()))
+
 const DEFAULT_FILE = 'signalbox.yaml'
 
 /** Variables that others of our commands read, and those that Kubernetes makes for a service named `signalbox`. */
@@ -70,11 +83,17 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   const given = new Map<string, Setting & { readonly value: unknown }>()
   const settings = [
     ...(contents?.settings ?? []),
+    ...awsVariableSettings(sources.env, problems),
     ...environmentSettings(sources.env),
     ...flagSettings(sources),
   ]
   const chosen = (path: string): unknown => settings.findLast((setting) => setting.path === path)?.raw
-  const engines = { store: chosen('store.engine'), messages: chosen('messages.engine') }
+  const aws = String(chosen('schedules.trigger')).startsWith('eventbridge')
+  const engines = {
+    store: chosen('store.engine'),
+    messages: chosen('messages.engine'),
+    schedules: aws ? 'eventBridge' : undefined,
+  }
   for (const setting of settings) {
     if (isOfAnotherEngine(setting, engines)) continue
     const key = keyAt(setting.path)
@@ -122,6 +141,21 @@ function environmentSettings(env: Environment): Setting[] {
   })
 }
 
+/** One variable with all of `AwsEventBridgeSettings` as JSON; those of single entries are stronger. */
+function awsVariableSettings(env: Environment, problems: string[]): Setting[] {
+  const text = nonEmpty(env[AWS_SETTINGS])
+  if (text === undefined) return []
+  const read = awsSection.safeParse(text)
+  if (!read.success) {
+    problems.push(`${AWS_SETTINGS}: is not JSON of ${Object.keys(awsSettings).join(', ')}, each a text`)
+    return []
+  }
+  return Object.entries(read.data).flatMap(([name, raw]) => {
+    const path = awsSettings[name]
+    return path === undefined ? [] : [{ path, raw, where: AWS_SETTINGS }]
+  })
+}
+
 /** Variables of the clouds' own tools may stand in any environment; they count for the engine that is chosen. */
 function isOfAnotherEngine({ path, where }: Setting, engines: Readonly<Record<string, unknown>>): boolean {
   const [section = '', of, key] = path.split('.')
@@ -134,7 +168,7 @@ function isOfAnotherEngine({ path, where }: Setting, engines: Readonly<Record<st
   )
 }
 
-const configVariables = new Set(configKeys.flatMap((key) => key.env))
+const configVariables = new Set([AWS_SETTINGS, ...configKeys.flatMap((key) => key.env)])
 
 function flagSettings(sources: ConfigSources): Setting[] {
   return Object.entries(sources.flags ?? {})

@@ -7,6 +7,15 @@
 import { z } from 'zod'
 import { basicUsers, providerList } from './lease-values.ts'
 import { awsProfile, grpcPort, pemFile, queueList, queueName } from './message-values.ts'
+import {
+  channelSection,
+  checkNotifications,
+  mailAddress,
+  ruleList,
+  smtpHost,
+  smtpPassword,
+  smtpUser,
+} from './notification-values.ts'
 import { oidcIssuers } from './oidc-values.ts'
 import {
   awsRegion,
@@ -17,6 +26,15 @@ import {
   projectId,
   tableName,
 } from './store-values.ts'
+import {
+  awsName,
+  awsVariable,
+  headerName,
+  namePrefix,
+  roleArn,
+  targetUrl,
+  triggerKey,
+} from './trigger-values.ts'
 import { choice, duration, host, integer, path, port, toggle, webAddress } from './values.ts'
 
 interface KeyFacts {
@@ -223,6 +241,115 @@ const jobs = z.strictObject({
   ),
 })
 
+/** The names of the settings that our users have had before stand beside ours (trigger-values.ts). */
+const eventBridge = z.strictObject({
+  apiKey: key(triggerKey().optional(), 'EventBridge: the key with which it calls this server.', {
+    secret: true,
+    alsoEnv: [awsVariable('APIKey')],
+  }),
+  previousApiKey: key(
+    triggerKey().optional(),
+    'EventBridge: a second key that is taken too, for the time of a rotation.',
+    { secret: true, alsoEnv: [awsVariable('PreviousAPIKey')] },
+  ),
+  targetRoleArn: key(
+    roleArn().optional(),
+    'EventBridge: the role with which it may call the API destination (`events:InvokeApiDestination`).',
+    { alsoEnv: [awsVariable('TargetRoleArn')] },
+  ),
+  apiConnectionName: key(
+    awsName('connection', 'shop-test-RunJob-Connection').optional(),
+    'EventBridge: the connection; made if there is none of this name, else used.',
+    { alsoEnv: [awsVariable('ApiConnectionName')] },
+  ),
+  apiDestinationName: key(
+    awsName('API destination', 'shop-test-RunJob-ApiDestination').optional(),
+    'EventBridge: the API destination; made if there is none of this name, else used.',
+    { alsoEnv: [awsVariable('ApiDestinationName')] },
+  ),
+  authHeader: key(
+    headerName().prefault('X-Aws-Event-Bridge-Api-Key'),
+    'EventBridge: the header that carries the key.',
+    { alsoEnv: [awsVariable('AuthHeader')] },
+  ),
+  targetUrl: key(
+    targetUrl().optional(),
+    'EventBridge: the address under which it reaches this server, by https; default: `server.publicUrl`.',
+    { alsoEnv: ['EB_TARGET_URL'] },
+  ),
+  namespace: key(
+    awsName('namespace', 'shop-test').optional(),
+    'EventBridge: the value of the tag `signalbox`, by which this installation knows what is its own; default: the name of the connection.',
+  ),
+  namePrefix: key(
+    namePrefix().optional(),
+    'EventBridge: put before the name of a schedule, which gives the name of its rule; default: nothing.',
+  ),
+  region: key(awsRegion().optional(), 'EventBridge: the region; default: what the AWS SDK finds.', {
+    alsoEnv: ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+  }),
+  endpoint: key(endpointUrl().optional(), 'EventBridge: URL of an engine that is not in the cloud.', {
+    alsoEnv: ['AWS_ENDPOINT_URL_EVENTBRIDGE'],
+  }),
+  schedulerRoleArn: key(
+    roleArn().optional(),
+    'EventBridge Scheduler: the role with which it may put events on the default bus (`events:PutEvents`); default: `targetRoleArn`.',
+  ),
+  schedulerEndpoint: key(
+    endpointUrl().optional(),
+    'EventBridge Scheduler: URL of an engine that is not in the cloud; default: `endpoint`.',
+    { alsoEnv: ['AWS_ENDPOINT_URL_SCHEDULER'] },
+  ),
+})
+
+const schedules = z.strictObject({
+  trigger: key(
+    choice('trigger', ['auto', 'embedded', 'eventbridge', 'eventbridge-scheduler', 'off']).prefault('auto'),
+    'Who fires schedules: this server and those that share its store (`embedded`), rules of Amazon EventBridge (`eventbridge`), EventBridge Scheduler, or nobody here (`off`). `auto` is `embedded` where jobs can run (store and message queues in the data directory, or `store.engine: dynamodb` with `messages.engine: sqs`), else `off`.',
+    { flag: '--schedules' },
+  ),
+  poll: key(
+    duration({ ms: 100 }, { ms: 60 * SECOND }, '5s').optional(),
+    'Schedules: how often to look for what other servers changed; due times are waited for exactly. Default: 1s on a store of its own, else 5s.',
+  ),
+  eventBridge: eventBridge.prefault({}),
+})
+
+const notifications = z
+  .strictObject({
+    channels: key(
+      channelSection().optional(),
+      'Notifications: whom they go to, by name. Webhooks are signed with their secret; e-mail needs `notifications.smtp`; `slack` is an incoming webhook of Slack, Mattermost or Rocket.Chat. Without channels nothing is sent.',
+      { secret: true },
+    ),
+    rules: key(
+      ruleList().optional(),
+      'Notifications: which channels are told of what. All rules that fit count; a schedule with `notify` of its own follows that alone.',
+    ),
+    foldFor: key(
+      duration({ ms: 0 }, { ms: 7 * DAY }).prefault('1h'),
+      'Notifications: the first of a kind about a schedule or job goes at once; repeats within this time are told as one, at its end. 0s: each is told.',
+    ),
+    giveUpAfter: key(
+      duration({ ms: 60 * SECOND }, { ms: 30 * DAY }).prefault('3d'),
+      'Notifications: how long one is tried that its receiver does not take.',
+    ),
+    smtp: z
+      .strictObject({
+        host: key(smtpHost().optional(), 'Notifications: the server that takes e-mail.'),
+        port: key(port().prefault(587), 'Its port; 465 is usual for `implicit`, 25 or 1025 for `off`.'),
+        tls: key(
+          choice('way to encrypt', ['starttls', 'implicit', 'off']).prefault('starttls'),
+          'How the connection to it is encrypted; `starttls` refuses a server that cannot.',
+        ),
+        user: key(smtpUser().optional(), 'Whom to sign in as there; absent: nobody.'),
+        password: key(smtpPassword().optional(), 'The password for that.', { secret: true }),
+        from: key(mailAddress().optional(), 'The sender of e-mail; a channel may have its own.'),
+      })
+      .prefault({}),
+  })
+  .superRefine(checkNotifications)
+
 /** The whole configuration, strict: an unknown key is refused. */
 export const configSchema = z.strictObject({
   dataDir: key(
@@ -249,6 +376,8 @@ export const configSchema = z.strictObject({
   leases: leases.prefault({}),
   messages: messages.prefault({}),
   jobs: jobs.prefault({}),
+  schedules: schedules.prefault({}),
+  notifications: notifications.prefault({}),
   repositories: key(
     providerList().optional(),
     'Merge-queue leases: the providers, one for each repository and base ref.',

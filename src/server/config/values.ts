@@ -120,11 +120,13 @@ export const choice = <const T extends readonly string[]>(type: string, options:
     (raw): T[number] | undefined => options.find((option) => option === textIn(raw)),
   )
 
-export const duration = (min: Duration, max: Duration) =>
+/** @param example for a key without default */
+export const duration = (min: Duration, max: Duration, example?: string) =>
   reader(
     {
       type: 'duration',
       write: `for example 30s or 2m, from ${formatDuration(min.ms)} to ${formatDuration(max.ms)}`,
+      ...(example === undefined ? {} : { example }),
     },
     (raw): Duration | undefined => {
       const text = typeof raw === 'number' ? String(raw) : textIn(raw)

@@ -1,6 +1,7 @@
 /** A whole application over a memory store, with tokens for tests. */
 import { Registry } from 'prom-client'
 import { memoryDatabase, type MemoryDatabase, type MemoryStore } from '../../../drivers/memory/index.ts'
+import { SignalboxError } from '../../../kernel/error.ts'
 import { seededRandom } from '../../../kernel/id.ts'
 import { ManualClock } from '../../../kernel/manual-clock.ts'
 import { leasesApiFace } from '../../../leases/http-api.ts'
@@ -9,9 +10,15 @@ import { Desk } from '../../../messages/desk.ts'
 import { messagesFace } from '../../../messages/http.ts'
 import { MessagesService } from '../../../messages/service.ts'
 import { FakeQueue } from '../../../messages/testing/fake-queue.ts'
+import { notificationsFace } from '../../../notifications/http.ts'
+import { createNotificationsService, type NotificationsService } from '../../../notifications/service.ts'
 import type { Principal } from '../../../ports/access.ts'
 import { runsFace } from '../../../runs/http.ts'
 import { createRunsService, type RunsService } from '../../../runs/service.ts'
+import { triggerControlFace } from '../../../schedules/http-trigger-control.ts'
+import type { TriggerControl } from '../../../schedules/api.ts'
+import { schedulesFace } from '../../../schedules/http.ts'
+import { createSchedulesService, type SchedulesService } from '../../../schedules/service.ts'
 import { turnsFace } from '../../../turns/http.ts'
 import { createTurnsService, type TurnsService } from '../../../turns/service.ts'
 import { buildApp, type RouteFace } from '../../app.ts'
@@ -83,13 +90,21 @@ export interface AppWorld extends AuthWorld {
   close(): Promise<void>
 }
 
-/** @param faces added to those of turns, leases, messages, runs, tokens and audit; @param viaSocket do requests come through the owner's socket? */
+const none = async (): Promise<never> => {
+  throw new SignalboxError('not_found', 'there is no external trigger')
+}
+const noTrigger: TriggerControl = { status: none, reconcile: none, remove: none }
+
+/** @param faces added to those of turns, leases, messages, runs, schedules, notifications, tokens and audit; @param viaSocket do requests come through the owner's socket? */
 export async function appWorld(
   options: AuthWorldOptions & {
     readonly faces?: readonly RouteFace[]
     readonly viaSocket?: boolean
     readonly leases?: LeasesService
     readonly runs?: RunsService
+    readonly schedules?: SchedulesService
+    readonly trigger?: TriggerControl
+    readonly notifications?: NotificationsService
   } = {},
 ): Promise<AppWorld> {
   const world = authWorld(options)
@@ -101,6 +116,10 @@ export async function appWorld(
   const engine = Object.assign(new FakeQueue({ clock }), { redrive: async () => ({ moved: 0, skipped: 0 }) })
   const desk = new Desk(new MessagesService({ engine, clock, random, defaultQueue: 'orders' }), clock)
   const runs = options.runs ?? createRunsService({ store, clock, random })
+  const schedules =
+    options.schedules ?? createSchedulesService({ store, clock, random, runs, trigger: 'embedded' })
+  const notifications =
+    options.notifications ?? createNotificationsService({ store, clock, random, channels: [], rules: [] })
   const app = await buildApp({
     config: configSchema.parse({}),
     version: '1.2.3',
@@ -112,6 +131,9 @@ export async function appWorld(
       leasesApiFace({ leases, clock }),
       messagesFace({ desk }),
       runsFace({ runs, clock }),
+      schedulesFace({ schedules, clock }),
+      triggerControlFace({ control: options.trigger ?? noTrigger }),
+      notificationsFace({ notifications }),
       ...(options.faces ?? []),
     ],
     auth,
@@ -124,6 +146,7 @@ export async function appWorld(
   })
   const close = async (): Promise<void> => {
     await turns.close()
+    if (options.schedules === undefined) await schedules.close()
     if (options.runs === undefined) await runs.close()
     await app.close()
     await auth.close()
