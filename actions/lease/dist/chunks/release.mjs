@@ -864,7 +864,7 @@ function harmless(text) {
 * - a cancelled step ends by itself before the runner kills it: 7.5 s after SIGINT comes SIGTERM, 2.5 s later SIGKILL
 *   (docs.github.com, workflow cancellation reference).
 */
-const PATIENCE_MS$2 = 6e3;
+const PATIENCE_MS$3 = 6e3;
 const CANCELLED = 130;
 /** Runs a step to its end. The signal aborts when the step is cancelled. */
 async function runStep$1({ words, leftBehind }, body) {
@@ -880,7 +880,7 @@ async function runStep$1({ words, leftBehind }, body) {
 			warning(leftBehind);
 			process.exit(CANCELLED);
 		};
-		systemClock.timer(PATIENCE_MS$2, leaveIt, { unref: true });
+		systemClock.timer(PATIENCE_MS$3, leaveIt, { unref: true });
 	});
 	try {
 		await body(cancelled.signal);
@@ -1928,7 +1928,7 @@ function timeSource(args) {
 	const hhmm = `(?:[01]\\d|2[0-3]):[0-5]\\d`;
 	return typeof args.precision === "number" ? args.precision === -1 ? `${hhmm}` : args.precision === 0 ? `${hhmm}:[0-5]\\d` : `${hhmm}:[0-5]\\d\\.\\d{${args.precision}}` : args.seconds ? `${hhmm}:[0-5]\\d(?:\\.\\d+)?` : `${hhmm}(?::[0-5]\\d(?:\\.\\d+)?)?`;
 }
-function time$2(args) {
+function time$3(args) {
 	return new RegExp(`^${timeSource(args)}$`);
 }
 function datetime$1(args) {
@@ -2586,7 +2586,7 @@ const $ZodISODate = /*@__PURE__*/ $constructor("$ZodISODate", (inst, def) => {
 	$ZodStringFormat.init(inst, def);
 });
 const $ZodISOTime = /*@__PURE__*/ $constructor("$ZodISOTime", (inst, def) => {
-	def.pattern ?? (def.pattern = time$2(def));
+	def.pattern ?? (def.pattern = time$3(def));
 	$ZodStringFormat.init(inst, def);
 });
 const $ZodISODuration = /*@__PURE__*/ $constructor("$ZodISODuration", (inst, def) => {
@@ -6587,7 +6587,7 @@ function refine(fn, _params = {}) {
 function superRefine(fn, params) {
 	return /* @__PURE__ */ _superRefine(fn, params);
 }
-function json$2(params) {
+function json$3(params) {
 	const jsonSchema = lazy(() => {
 		return union([
 			string(params),
@@ -6899,7 +6899,7 @@ function tell$1(listener, progress) {
 */
 const ATTEMPT_MS = 1e4;
 /** A server that is restarted, or moved, is back by then. */
-const PATIENCE_MS$1 = 18e4;
+const PATIENCE_MS$2 = 18e4;
 const BACKOFF$2 = {
 	baseMs: 200,
 	maxMs: 5e3
@@ -6914,7 +6914,7 @@ async function release$1(options) {
 		priority,
 		success: outcome === "success"
 	};
-	const until = clock.monotonic() + PATIENCE_MS$1;
+	const until = clock.monotonic() + PATIENCE_MS$2;
 	const bounds = {
 		clock,
 		boundMs: ATTEMPT_MS,
@@ -7529,7 +7529,7 @@ const auditView = object({
 		action: string(),
 		target: string(),
 		reason: string().optional(),
-		details: record(string(), json$2()).optional()
+		details: record(string(), json$3()).optional()
 	})).describe("Newest first."),
 	next: string().optional()
 });
@@ -7706,7 +7706,7 @@ function messageOf(error) {
 * `details.strange` is set then, for what passed such an answer on may have passed the call on as well.
 */
 /** RFC 3339 → milliseconds. */
-const time$1 = string().transform((text, context) => {
+const time$2 = string().transform((text, context) => {
 	const ms = Date.parse(text);
 	if (!Number.isNaN(ms)) return ms;
 	context.issues.push({
@@ -7728,7 +7728,7 @@ const leaseBody = requestFacts.extend({
 	request: requestFacts.nullish(),
 	stacked_pull_requests: stack,
 	fence: whole,
-	expires_at: time$1,
+	expires_at: time$2,
 	lease_seconds: number$1().positive().nullish(),
 	reason: string().nullish(),
 	retry_after: number$1().nonnegative().nullish()
@@ -7736,16 +7736,16 @@ const leaseBody = requestFacts.extend({
 const requestBody = requestFacts.extend({
 	request: requestFacts.nullish(),
 	pull_request: whole,
-	joined_at: time$1,
-	last_seen_at: time$1,
+	joined_at: time$2,
+	last_seen_at: time$2,
 	stacked_pull_requests: stack,
 	fence: whole,
-	acquired_at: time$1,
-	expires_at: time$1
+	acquired_at: time$2,
+	expires_at: time$2
 });
 const seconds = number$1().nullish();
 const providerBody = object({
-	last_updated_at: time$1,
+	last_updated_at: time$2,
 	acquired: requestBody.nullish(),
 	known: union([array(requestBody), record(string(), requestBody).transform(byPriority)]).nullish(),
 	config: object({
@@ -8322,6 +8322,115 @@ function messagesOver(transport) {
 		}
 	};
 }
+string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ -");
+/** Names a message to one channel; 15 digits. */
+const deliveryId = string().regex(/^\d{15}$/, "must be 15 digits");
+const channelTypes = [
+	"webhook",
+	"email",
+	"slack"
+];
+const deliveryStates = ["pending", "given_up"];
+/** The body of a webhook, and what the others make their text of. */
+const eventView = object({
+	type: string().describe("`run.failed`, `schedule.missed`, `run.recovered`, `run.repeated`, `test`, …"),
+	timestamp: string(),
+	data: object({
+		text: string().describe("In one line."),
+		job: string().optional(),
+		schedule: string().optional(),
+		run: string().optional(),
+		scheduledAt: string().optional(),
+		attempt: number$1().optional(),
+		error: string().optional(),
+		reason: string().optional(),
+		by: string().optional(),
+		count: number$1().optional().describe("Times that were missed; ends before a recovery."),
+		since: string().optional(),
+		repeats: record(string(), number$1()).optional().describe("How often each kind was not told of singly."),
+		url: string().optional().describe("Where the run is shown.")
+	})
+});
+const deliveryRow = object({
+	id: deliveryId,
+	event: string().describe("Its id, the same for every channel and every try."),
+	channel: string(),
+	state: _enum(deliveryStates),
+	type: string(),
+	text: string(),
+	createdAt: string(),
+	tries: number$1().int(),
+	nextAt: string().optional().describe("Not tried again before then."),
+	givenUpAt: string().optional(),
+	error: string().optional().describe("Of the last try.")
+});
+const deliveryView = deliveryRow.extend({ body: eventView });
+const deliveryList = object({
+	deliveries: array(deliveryRow).describe("Waiting ones: what is due first; given up: the newest first."),
+	more: boolean().describe("There are more than these.")
+});
+const channelList = object({ channels: array(object({
+	name: string(),
+	type: _enum(channelTypes).optional().describe("Absent: it is not configured any more."),
+	target: string().optional().describe("Where it leads to, without what is secret of that."),
+	waiting: number$1().int().describe("Messages that are not delivered yet, 1,000 at most."),
+	failing: object({
+		since: string(),
+		error: string(),
+		nextTryAt: string()
+	}).optional().describe("As this server sees it.")
+})).describe("By name.") });
+const testAnswer = object({
+	delivered: boolean(),
+	error: string().optional(),
+	ms: number$1().describe("How long it took.")
+});
+// src/client/notifications.ts
+/** `NotificationsApi` at a distance: the routes under `/api/v1/notifications`. The server knows who calls. */
+/** A test waits for its receiver. */
+const TEST_WAIT_MS = 1e4;
+/** Works on the server that `transport` reaches. Each call is sent once. */
+function notificationsOver(transport) {
+	const path = (id) => `/api/v1/notifications/${encodeURIComponent(id)}`;
+	return {
+		async channels() {
+			const call = {
+				method: "GET",
+				path: "/api/v1/notification-channels",
+				answer: channelList
+			};
+			return (await transport.call(call)).channels;
+		},
+		list: (filter = {}) => transport.call({
+			method: "GET",
+			path: `/api/v1/notifications${query({ ...filter })}`,
+			answer: deliveryList
+		}),
+		get: (id) => transport.call({
+			method: "GET",
+			path: path(id),
+			answer: deliveryView
+		}),
+		retry: (id) => transport.call({
+			method: "POST",
+			path: `${path(id)}/retry`,
+			answer: deliveryView
+		}),
+		async discard(id) {
+			await transport.call({
+				method: "DELETE",
+				path: path(id),
+				answer: object({})
+			});
+		},
+		test: (channel) => transport.call({
+			method: "POST",
+			path: `/api/v1/notification-channels/${encodeURIComponent(channel)}/test`,
+			answer: testAnswer,
+			waitMs: TEST_WAIT_MS
+		})
+	};
+}
 // src/runs/vocabulary.ts
 /** What is said to runs: names, states, a new run, how an attempt ended, log lines, manifests of jobs. Part of `api.ts`. */
 const JOB = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -8343,20 +8452,21 @@ const runStates = [
 const runSources = [
 	"enqueue",
 	"schedule",
+	"backfill",
 	"restart",
 	"run_now"
 ];
-const json$1 = json$2();
+const json$2 = json$3();
 /** How long a claim lasts without a beat: 100 ms (for tests) to 15 min; 30 s is usual. */
 const leaseMs = number$1().int().min(100).max(9e5);
 const delayMs = number$1().min(0).max(316224e5);
-const time = number$1().min(0).max(0xe677d21fdbff);
+const time$1 = number$1().min(0).max(0xe677d21fdbff);
 const retentionMs = number$1().int().min(1e3).max(316224e7);
 const newRun = object({
 	id: runId.optional().describe("Of the caller: the same id again finds the existing run. Default: a new one."),
 	job: jobName,
 	queue: string().min(1).max(80).describe("The message queue of the wake-up."),
-	input: json$1,
+	input: json$2,
 	attempts: number$1().int().min(1).max(1e3),
 	timeoutMs: number$1().int().min(1).max(316224e5).optional().describe("Of one attempt."),
 	onLost: _enum(["retry", "fail"]).describe("When a worker dies: queued again, or ended as lost."),
@@ -8364,10 +8474,11 @@ const newRun = object({
 	delayMs: delayMs.optional(),
 	source: _enum(runSources),
 	schedule: string().regex(/^[\x21-\x7e]{1,100}$/).optional(),
-	scheduledAt: time.optional().describe("Milliseconds since the epoch."),
+	scheduledAt: time$1.optional().describe("Milliseconds since the epoch."),
 	restartOf: runId.optional(),
 	retentionMs: retentionMs.optional().describe("How long it is kept after its end."),
 	skipped: string().min(1).max(500).optional().describe("Recorded as skipped for this reason, and never sent."),
+	hold: string().min(1).max(500).optional().describe("Queued, but held for this reason: nobody is woken and it is not claimed until it is released."),
 	secrets: array(string().min(1).max(200)).max(50).optional().describe("Fields of the input, with dots for those within, that no view shows.")
 });
 const progress = object({
@@ -8388,7 +8499,7 @@ const runError = object({
 const outcome = discriminatedUnion("kind", [
 	object({
 		kind: literal("succeeded"),
-		result: json$1.optional()
+		result: json$2.optional()
 	}),
 	object({
 		kind: literal("failed"),
@@ -8406,7 +8517,7 @@ const outcome = discriminatedUnion("kind", [
 	object({ kind: literal("returned") })
 ]);
 const logLine = object({
-	at: time.describe("Milliseconds since the epoch, by the worker."),
+	at: time$1.describe("Milliseconds since the epoch, by the worker."),
 	level: _enum([
 		"debug",
 		"info",
@@ -8414,17 +8525,17 @@ const logLine = object({
 		"error"
 	]),
 	text: string().describe("Cut at 8,000 characters."),
-	fields: record(string(), json$1).optional()
+	fields: record(string(), json$2).optional()
 });
 const jobManifest = object({
 	name: jobName,
 	description: string().max(2e3).optional(),
 	queue: string().min(1).max(80),
-	input: record(string(), json$1).optional().describe("JSON Schema of the input."),
+	input: record(string(), json$2).optional().describe("JSON Schema of the input."),
 	secrets: array(string().min(1).max(200)).max(50).optional(),
 	attempts: number$1().int().min(1).max(1e3),
 	timeoutMs: number$1().int().min(1).optional(),
-	onLost: _enum(["retry", "fail"]),
+	onLost: _enum(["retry", "fail"]).optional().describe("Absent: the job does not say; runs that a schedule makes then fail, others are tried again."),
 	retentionMs: retentionMs.optional()
 });
 object({ runs: array(newRun).min(1).max(1e3) });
@@ -8459,13 +8570,13 @@ object({
 	jobs: array(jobManifest).max(1e3)
 });
 object({
-	input: json$1.optional().describe("Default {}."),
+	input: json$2.optional().describe("Default {}."),
 	id: string().regex(/^[A-Za-z0-9._:@/-]{1,100}$/).optional().describe("Makes a repetition safe: the run’s id is <job>:<id>."),
 	delayMs: delayMs.optional()
 });
 // src/runs/api-views.ts
 /** What people and programs see of runs and jobs. Times are ISO 8601. Part of `api.ts`. */
-const json = json$2();
+const json$1 = json$3();
 const onLost = _enum(["retry", "fail"]);
 /** One run in a list: what its index record carries. */
 const runRow = object({
@@ -8478,6 +8589,7 @@ const runRow = object({
 	attempts: number$1().int().describe("At most so many."),
 	createdAt: string(),
 	notBefore: string().optional().describe("Queued: not before then."),
+	held: string().optional().describe("Queued: it waits to be let go, for this reason."),
 	startedAt: string().optional().describe("Of the last attempt."),
 	endedAt: string().optional(),
 	durationMs: number$1().optional().describe("From the start of the last attempt to the end."),
@@ -8504,8 +8616,8 @@ const runView = runRow.omit({
 	group: string().optional(),
 	timeoutMs: number$1().optional(),
 	onLost,
-	input: json.describe("Secrets are masked."),
-	result: json.optional(),
+	input: json$1.describe("Secrets are masked."),
+	result: json$1.optional(),
 	error: runError.optional().describe("Of the last attempt."),
 	progress: progress.optional(),
 	cancel: object({
@@ -8540,7 +8652,7 @@ const claimView = union([object({
 	epoch: number$1().int(),
 	attempt: number$1().int(),
 	run: runRow,
-	input: json.describe("Whole, with its secrets.")
+	input: json$1.describe("Whole, with its secrets.")
 }), object({
 	claimed: literal(false),
 	why: _enum([
@@ -8585,7 +8697,7 @@ const orderPage = object({
 * `RunsApi` at a distance: the routes under `/api/v1/runs` and `/api/v1/jobs`. The server knows who calls; whom the caller
 * names in `by` is not sent.
 */
-const empty = object({});
+const empty$1 = object({});
 /** Runs, or log lines, of one call. */
 const AT_ONCE = 500;
 const AT_ONCE_BYTES = 393216;
@@ -8652,7 +8764,7 @@ function runsOver(transport, { clock, random }) {
 					method: "POST",
 					path: `${runPath(id)}/log`,
 					body,
-					answer: empty
+					answer: empty$1
 				});
 				if (first !== void 0) first += part.length;
 			}
@@ -8676,7 +8788,7 @@ function runsOver(transport, { clock, random }) {
 		}),
 		list: (filter = {}) => transport.call({
 			method: "GET",
-			path: `/api/v1/runs${query(filterQuery(filter))}`,
+			path: `/api/v1/runs${query(filterQuery$1(filter))}`,
 			answer: runList
 		}),
 		readLog: (id, { after, limit } = {}) => transport.call({
@@ -8695,7 +8807,7 @@ function runsOver(transport, { clock, random }) {
 					jobs,
 					worker
 				},
-				answer: empty
+				answer: empty$1
 			});
 		},
 		async listJobs() {
@@ -8748,7 +8860,7 @@ async function* watchOrders(transport, clock, worker, signal) {
 		await sleep(clock, AGAIN_MS, signal).catch(() => void 0);
 	}
 }
-function filterQuery(filter) {
+function filterQuery$1(filter) {
 	const { states, from, to, ...rest } = filter;
 	return {
 		...rest,
@@ -8778,6 +8890,343 @@ function runPath(id) {
 }
 function jobPath(name) {
 	return `/api/v1/jobs/${encodeURIComponent(name)}`;
+}
+/** The names that rules of Amazon EventBridge may have, so that every schedule can become one. */
+const scheduleName = string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ -");
+/**
+* What becomes of times that passed while nobody could fire them: `skip` records them as one skipped run, `once` runs the latest,
+* `all` runs each of the newest `limit`. Those older than the window are never made up for.
+*/
+const missedPolicies = [
+	"skip",
+	"once",
+	"all"
+];
+/**
+* What happens at a time when a run of the schedule has not ended: `skip` records a skipped run, `queue` holds the new run until
+* those before it have ended, `allow` lets them run side by side, `cancel-previous` cancels them and then runs the new one.
+*/
+const overlapPolicies = [
+	"skip",
+	"queue",
+	"allow",
+	"cancel-previous"
+];
+const notificationKinds = [
+	"failed",
+	"cancelled",
+	"timed_out",
+	"lost",
+	"missed",
+	"recovered"
+];
+const json = json$3();
+const DAY_MS = 864e5;
+/** Runs that one schedule makes up for, holds or is backfilled with at once. */
+const MAX_MISSED = 1e3;
+const MAX_BACKFILL = 1e3;
+const time = datetime({ offset: true });
+/** A schedule as people write it. What is left out has its default. */
+const scheduleDefinition = strictObject({
+	name: scheduleName,
+	job: jobName,
+	expression: string().max(256).describe("cron(minutes hours day-of-month month day-of-week year), rate(value unit) or at(yyyy-mm-ddThh:mm:ss)."),
+	timeZone: string().max(64).default("UTC").describe("IANA name, such as Europe/Berlin."),
+	enabled: boolean().default(true),
+	description: string().max(512).optional(),
+	parameters: record(string(), json).default({}).describe("The input of the job; checked by its schema."),
+	startAt: time.optional().describe("It does not fire before then."),
+	endAt: time.optional().describe("It does not fire then or later."),
+	missed: _enum(missedPolicies).default("once").describe("What becomes of times that nobody could fire."),
+	missedWindowMs: number$1().int().min(0).max(366 * DAY_MS).default(DAY_MS).describe("Missed times older than this are not made up for."),
+	missedLimit: number$1().int().min(1).max(MAX_MISSED).default(100).describe("With `all`: at most so many."),
+	overlap: _enum(overlapPolicies).default("skip").describe("When a run of it has not ended."),
+	jitterMs: number$1().int().min(0).max(DAY_MS).default(0).describe("Each run starts a while later, up to this much; the same time always by the same while."),
+	attempts: number$1().int().min(1).max(1e3).optional().describe("Default: those of the job."),
+	timeoutMs: number$1().int().min(1).max(366 * DAY_MS).optional().describe("Of one attempt. Default: that of the job."),
+	onLost: _enum(["retry", "fail"]).optional().describe("When a worker dies. Default: what the job says, else fail: the run ends as lost."),
+	retentionMs: number$1().int().min(6e4).max(36500 * DAY_MS).optional().describe("How long its runs are kept after their end. Default: that of the job."),
+	notify: strictObject({
+		events: array(_enum(notificationKinds)).max(notificationKinds.length).optional().describe("Default: all."),
+		channels: array(string().min(1).max(64)).max(20).describe("Names of configured channels.")
+	}).optional().describe("Instead of the server’s rules. No channels: nobody is notified.")
+});
+scheduleDefinition.omit({ name: true });
+strictObject({
+	job: jobName.optional(),
+	expression: scheduleDefinition.shape.expression.optional(),
+	timeZone: string().max(64).optional(),
+	enabled: boolean().optional(),
+	description: string().max(512).nullable().optional(),
+	parameters: record(string(), json).optional(),
+	startAt: time.nullable().optional(),
+	endAt: time.nullable().optional(),
+	missed: _enum(missedPolicies).optional(),
+	missedWindowMs: scheduleDefinition.shape.missedWindowMs.unwrap().optional(),
+	missedLimit: scheduleDefinition.shape.missedLimit.unwrap().optional(),
+	overlap: _enum(overlapPolicies).optional(),
+	jitterMs: scheduleDefinition.shape.jitterMs.unwrap().optional(),
+	attempts: scheduleDefinition.shape.attempts.nullable(),
+	timeoutMs: scheduleDefinition.shape.timeoutMs.nullable(),
+	onLost: scheduleDefinition.shape.onLost.nullable(),
+	retentionMs: scheduleDefinition.shape.retentionMs.nullable(),
+	notify: scheduleDefinition.shape.notify.nullable()
+});
+strictObject({ reason: string().trim().min(1).max(500).optional() });
+strictObject({
+	parameters: record(string(), json).optional().describe("Instead of the schedule’s; those it does not name stay."),
+	id: string().regex(/^[A-Za-z0-9._:@/-]{1,100}$/).optional().describe("Makes a repetition safe: the run’s id is <job>:<id>.")
+});
+strictObject({
+	from: time.describe("The first time that may be made up for."),
+	to: time.describe("Only times before then; not in the future."),
+	limit: number$1().int().min(1).max(MAX_BACKFILL).optional().describe(`Refused when there are more. Default ${MAX_BACKFILL}.`),
+	overlap: _enum(overlapPolicies).optional().describe("For these runs. Default queue: one after the other."),
+	dryRun: boolean().optional().describe("Only tell which times it would be.")
+});
+strictObject({
+	expression: string().max(300),
+	timeZone: string().max(64).optional().describe("Default UTC."),
+	count: number$1().int().min(1).max(100).optional().describe("Default 5."),
+	from: time.optional().describe("Only later times. Default: now."),
+	startAt: time.optional(),
+	endAt: time.optional()
+});
+const triggerState = object({
+	kind: _enum([
+		"embedded",
+		"eventbridge",
+		"eventbridge-scheduler",
+		"off"
+	]),
+	state: _enum([
+		"in_sync",
+		"pending",
+		"failed",
+		"refused"
+	]).describe("Of its rule there; refused: that service cannot fire it. Embedded ones are always in sync."),
+	error: string().optional(),
+	checkedAt: string().optional()
+});
+const lastRun = object({
+	id: string(),
+	state: _enum(runStates),
+	scheduledAt: string().optional(),
+	endedAt: string().optional(),
+	error: string().optional().describe("In one line.")
+});
+/** One schedule in a list. */
+const scheduleRow = object({
+	name: string(),
+	job: string(),
+	expression: string(),
+	says: string().describe("The expression in words."),
+	timeZone: string(),
+	enabled: boolean(),
+	description: string().optional(),
+	paused: object({
+		at: string(),
+		by: string(),
+		reason: string().optional()
+	}).optional().describe("Who switched it off, when, and why."),
+	nextAt: string().optional().describe("When it fires next; absent: never, or it is paused."),
+	last: lastRun.optional().describe("Its newest run, if that is kept."),
+	trigger: triggerState
+});
+const scheduleView = scheduleDefinition.extend(scheduleRow.shape).extend({
+	parameters: scheduleDefinition.shape.parameters.describe("Secrets are masked."),
+	rev: number$1().int().describe("Grows with each change of its definition."),
+	createdAt: string(),
+	updatedAt: string(),
+	updatedBy: string(),
+	next: array(string()).describe("The next five times."),
+	problem: string().optional().describe("Why its runs could not start now: its job is unknown, or its parameters do not fit the job."),
+	held: number$1().int().describe("Runs that wait until those before them have ended.")
+});
+const scheduleList = object({
+	schedules: array(scheduleRow).describe("By name."),
+	total: number$1().int().describe("That fit the filter."),
+	next: string().optional().describe("Present when there are more: the `after` of the next page.")
+});
+const savedSchedule = object({
+	schedule: scheduleView,
+	created: boolean()
+});
+const backfillView = object({
+	times: array(string()).describe("The times of the range."),
+	runs: array(createdRun).describe("One a time; `created` false: that time ran already. Empty with dryRun.")
+});
+const previewView = object({
+	says: string().describe("The expression in words."),
+	next: array(string())
+});
+// src/schedules/trigger-api.ts
+/** What people see of the external trigger, and what they may do with it. Part of `api.ts`. */
+const drift = object({
+	object: _enum([
+		"connection",
+		"destination",
+		"bus_rule",
+		"group",
+		"rule",
+		"target"
+	]),
+	name: string(),
+	schedule: string().optional().describe("Whose rule it is."),
+	problem: _enum([
+		"missing",
+		"changed",
+		"superfluous",
+		"foreign",
+		"not_ready"
+	]),
+	detail: string().describe("What differs."),
+	repaired: boolean(),
+	error: string().optional().describe("Why it could not be repaired, or is not touched.")
+});
+const triggerStatus = object({
+	kind: _enum(["eventbridge", "eventbridge-scheduler"]),
+	facts: record(string(), string()).describe("Region, names of the shared objects, the URL that is called."),
+	checkedAt: string().optional().describe("When all was compared last, by this server or another one."),
+	error: string().optional().describe("Why the last comparison failed as a whole."),
+	removed: object({
+		at: string(),
+		by: string()
+	}).optional().describe("Everything was removed there: nothing is put until it is reconciled by hand."),
+	drift: array(drift).describe("What the last comparison found, and what became of it; 200 at most."),
+	schedules: object({
+		in_sync: number$1().int(),
+		pending: number$1().int(),
+		failed: number$1().int(),
+		refused: number$1().int()
+	}).describe("How many are in which state.")
+});
+strictObject({
+	dryRun: boolean().optional().describe("Only look."),
+	adopt: boolean().optional().describe("Take over what has a name that is needed without our mark.")
+});
+const reconcileView = object({ drift: array(drift) });
+const removedView = object({ removed: array(string()).describe("What was removed there.") });
+// src/client/schedule-trigger.ts
+/** `TriggerControl` at a distance: the routes under `/api/v1/schedules-trigger`. The server knows who calls. */
+/** A comparison is hundreds of calls to AWS, whose pace is AWS's. */
+const PATIENCE_MS$1 = 6e5;
+function triggerOver(transport) {
+	const path = "/api/v1/schedules-trigger";
+	return {
+		status: () => transport.call({
+			method: "GET",
+			path,
+			answer: triggerStatus
+		}),
+		reconcile: (request) => transport.call({
+			method: "POST",
+			path: `${path}/reconcile`,
+			body: request,
+			answer: reconcileView,
+			waitMs: PATIENCE_MS$1
+		}),
+		remove: () => transport.call({
+			method: "POST",
+			path: `${path}/remove`,
+			answer: removedView,
+			waitMs: PATIENCE_MS$1
+		})
+	};
+}
+// src/client/schedules.ts
+/**
+* `SchedulesApi` at a distance: the routes under `/api/v1/schedules`. The server knows who calls; whom the caller names in `by` is
+* not sent.
+*/
+const empty = object({});
+/** Works on the server that `transport` reaches. Each call is sent once; see `SchedulesApi` for what it throws. */
+function schedulesOver(transport) {
+	return {
+		put: ({ name, ...definition }, options) => transport.call({
+			...options.expect === "absent" ? {
+				method: "POST",
+				path: `/api/v1/schedules${saveQuery(options)}`,
+				body: {
+					name,
+					...definition
+				}
+			} : {
+				method: "PUT",
+				path: schedulePath(name) + saveQuery(options),
+				body: definition
+			},
+			headers: ifMatch(options),
+			answer: savedSchedule
+		}),
+		update: (name, patch, options) => transport.call({
+			method: "PATCH",
+			path: schedulePath(name) + saveQuery(options),
+			body: patch,
+			headers: ifMatch(options),
+			answer: scheduleView
+		}),
+		async delete(name) {
+			await transport.call({
+				method: "DELETE",
+				path: schedulePath(name),
+				answer: empty
+			});
+		},
+		get: (name) => transport.call({
+			method: "GET",
+			path: schedulePath(name),
+			answer: scheduleView
+		}),
+		list: (filter = {}) => transport.call({
+			method: "GET",
+			path: `/api/v1/schedules${query(filterQuery(filter))}`,
+			answer: scheduleList
+		}),
+		pause: (name, { reason }) => transport.call({
+			method: "POST",
+			path: `${schedulePath(name)}/pause`,
+			body: reason === void 0 ? {} : { reason },
+			answer: scheduleView
+		}),
+		resume: (name) => transport.call({
+			method: "POST",
+			path: `${schedulePath(name)}/resume`,
+			answer: scheduleView
+		}),
+		run: (name, request) => transport.call({
+			method: "POST",
+			path: `${schedulePath(name)}/run`,
+			body: request,
+			answer: createdRun
+		}),
+		backfill: (name, request) => transport.call({
+			method: "POST",
+			path: `${schedulePath(name)}/backfill`,
+			body: request,
+			answer: backfillView
+		}),
+		preview: (request) => transport.call({
+			method: "GET",
+			path: `/api/v1/schedules-preview${query(request)}`,
+			answer: previewView
+		})
+	};
+}
+function saveQuery({ unknownJob }) {
+	return query({ unknownJob: unknownJob === true ? "true" : void 0 });
+}
+function ifMatch({ expect }) {
+	return typeof expect === "number" ? { "if-match": `"${expect}"` } : {};
+}
+function filterQuery({ enabled, ...rest }) {
+	return {
+		...rest,
+		enabled: enabled === void 0 ? void 0 : String(enabled)
+	};
+}
+function schedulePath(name) {
+	return `/api/v1/schedules/${encodeURIComponent(name)}`;
 }
 // node_modules/undici/lib/core/symbols.js
 var require_symbols = /* @__PURE__ */ __commonJSMin(((exports, module) => {
@@ -36165,7 +36614,8 @@ var Transport = class {
 					accept: "application/json",
 					...authorization === void 0 ? {} : { authorization },
 					"x-request-id": random.id(),
-					...call.body === void 0 ? {} : { "content-type": "application/json" }
+					...call.body === void 0 ? {} : { "content-type": "application/json" },
+					...call.headers
 				},
 				body: call.body === void 0 ? null : JSON.stringify(call.body),
 				signal: hangUp
@@ -36475,6 +36925,9 @@ function createClient(options) {
 		leases: leasesOver(transport),
 		messages: messagesOver(transport),
 		runs: runsOver(transport, options),
+		schedules: schedulesOver(transport),
+		trigger: triggerOver(transport),
+		notifications: notificationsOver(transport),
 		access: accessOver(transport),
 		address: transport.address,
 		close: () => transport.close()
