@@ -10,10 +10,12 @@ import { sleep, type Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
 import type { JobsConnection } from '../jobs/api.ts'
+import { NoticeWriter } from '../notifications/wanted.ts'
 import { createRunsService } from '../runs/service.ts'
 import { sendThrough } from '../runs/wake-up.ts'
 import { loadConfig } from '../server/config/load.ts'
 import type { Config } from '../server/config/schema.ts'
+import { noticeOf } from '../server/notifications/notice-of.ts'
 import { credentialOf, given, type ConnectFacts } from './connect.ts'
 
 export interface OpenedJobs extends JobsConnection {
@@ -110,15 +112,34 @@ async function openCloud(config: Config, facts: JobsFacts): Promise<OpenedJobs> 
   })
 }
 
-/** Run records are worked on by this process itself. */
+/** Run records are worked on by this process itself, which also leaves word of how they ended for those who want to be notified. */
 async function onStore(
   { store, facts }: Pick<OpenedJobs, 'facts'> & { readonly store: NonNullable<JobsConnection['store']> },
   engine: JobsConnection['engine'],
   { clock, random }: { readonly clock: Clock; readonly random: Random },
   closeEngines: () => Promise<void>,
 ): Promise<OpenedJobs> {
-  const runs = createRunsService({ store, clock, random, send: sendThrough(engine), sweepMs: SWEEP_MS })
-  await runs.start()
+  const notices = new NoticeWriter({ store, clock, random })
+  const runs = createRunsService({
+    store,
+    clock,
+    random,
+    send: sendThrough(engine),
+    sweepMs: SWEEP_MS,
+    beside: (before, after) => {
+      const notice = noticeOf(before, after)
+      return notice === undefined ? [] : notices.changesFor(notice)
+    },
+  })
+  try {
+    await notices.start()
+    await runs.start()
+  } catch (error) {
+    await notices.close()
+    await runs.close()
+    await closeEngines()
+    throw error
+  }
   return {
     engine,
     store,
@@ -128,6 +149,7 @@ async function onStore(
     facts,
     async close() {
       await runs.close()
+      await notices.close()
       await closeEngines()
     },
   }

@@ -63,6 +63,7 @@ export class Courier {
   readonly channel: string
   readonly #context: CourierContext
   readonly #send: Sender | undefined
+  readonly #tryMs: number
   readonly #stopping = new AbortController()
   #failing: Failing | undefined
   #pass: Promise<void> | undefined
@@ -70,10 +71,11 @@ export class Courier {
   #closing = false
 
   /** @param send undefined: the channel is not configured here; what waits for it is only given up in the end */
-  constructor(context: CourierContext, channel: string, send?: Sender) {
+  constructor(context: CourierContext, channel: string, send?: Sender, tryMs = TRY_MS) {
     this.#context = context
     this.channel = channel
     this.#send = send
+    this.#tryMs = tryMs
   }
 
   get failing(): Failing | undefined {
@@ -201,7 +203,7 @@ export class Courier {
     const { clock } = this.#context
     const { signal } = this.#stopping
     try {
-      return await attempt({ clock, boundMs: TRY_MS, signal }, (hangUp) =>
+      return await attempt({ clock, boundMs: this.#tryMs, signal }, (hangUp) =>
         send(message.event, this.#now(), hangUp),
       )
     } catch (error) {

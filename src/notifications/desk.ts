@@ -151,7 +151,8 @@ export class Desk {
       } catch (error) {
         if (!isSignalboxError(error, 'outcome_unknown')) throw error
         const present = await this.#find(id)
-        if (present?.message.due === after?.due) return after ?? message
+        const applied = after === undefined ? present === undefined : present?.message.due === after.due
+        if (applied) return after ?? message
       }
     }
     throw new SignalboxError('throttled', `message '${id}' is changed by others at once; repeat the call`)

@@ -39,22 +39,27 @@ export interface Folded {
   readonly lookAt?: number
 }
 
+/** Clocks of servers differ by less. */
+const SKEW_MS = 600_000
+
 /** @param foldForMs how long a window is; 0: nothing is counted */
 export function fold(lane: Lane, event: Event, now: number, foldForMs: number): Folded {
   if (event.kind === 'recovered') return { lane: without(lane), send: [...summaries(lane), event] }
   if (foldForMs === 0 || event.kind === 'repeated' || event.kind === 'test') return { lane, send: [event] }
-  const window = standing(lane, now)
+  const window = standing(lane, now, foldForMs)
   if (window === undefined || !window.kinds.includes(event.kind)) {
     const kinds = [...(window?.kinds ?? []), event.kind]
     return { lane: { ...lane, window: { until: now + foldForMs, ...window, kinds } }, send: [event] }
   }
   const { counted } = window
   const repeats = { ...counted?.repeats, [event.kind]: (counted?.repeats[event.kind] ?? 0) + 1 }
-  const next: Window = { ...window, counted: { since: counted?.since ?? event.at, repeats, newest: event } }
+  const until = isTooFar(window, now, foldForMs) ? now + foldForMs : window.until
+  const since = counted?.since ?? event.at
+  const next: Window = { ...window, until, counted: { since, repeats, newest: event } }
   return {
     lane: { ...lane, window: next },
     send: [],
-    ...(counted === undefined ? { lookAt: window.until } : {}),
+    ...(counted === undefined || until < window.until ? { lookAt: until } : {}),
   }
 }
 
@@ -68,8 +73,14 @@ export function endWindow(lane: Lane, now: number, foldForMs: number): Folded {
 }
 
 /** A window that is over counts no more, unless its summary is still to be sent. */
-function standing({ window }: Lane, now: number): Window | undefined {
-  return window !== undefined && (now < window.until || window.counted !== undefined) ? window : undefined
+function standing({ window }: Lane, now: number, foldForMs: number): Window | undefined {
+  if (window === undefined || window.counted !== undefined) return window
+  return now < window.until && !isTooFar(window, now, foldForMs) ? window : undefined
+}
+
+/** It was opened by a clock that was set back since, or windows were longer: it would swallow repeats until then. */
+function isTooFar({ until }: Window, now: number, foldForMs: number): boolean {
+  return until > now + foldForMs + SKEW_MS
 }
 
 function summaries({ window }: Lane): Event[] {

@@ -4,7 +4,7 @@
  *
  * Invariants: notices of one subject are taken in the order of their keys; a failure leaves the notice where it is.
  */
-import { isSignalboxError } from '../kernel/error.ts'
+import { isSignalboxError, SignalboxError } from '../kernel/error.ts'
 import { decimalKey, type Change, type Store, type StoredRecord } from '../ports/store.ts'
 import { eventOf, recoveryOf, type Event, type Streak } from './event.ts'
 import { endWindow, fold, type Folded, type Lane } from './folding.ts'
@@ -59,22 +59,32 @@ export async function takeAll(context: IntakeContext): Promise<void> {
 async function takeFrom(context: IntakeContext, partition: string): Promise<void> {
   const { store } = context
   const to = decimalKey(keyAt(store.now().ms + 1))
+  /** Subjects of which something could not be taken: what follows it, maybe on another page, waits too. */
+  const stuck = new Set<string>()
   let after: string | undefined
   do {
     const page = await store.list(
       { partition, to },
       { limit: PAGE, ...(after === undefined ? {} : { after }) },
     )
-    const subjects = [...bySubject(page.records).values()]
+    const subjects = [...bySubject(page.records)].filter(([subject]) => !stuck.has(subject))
     while (subjects.length > 0) {
-      await Promise.all(subjects.splice(0, SUBJECTS_AT_ONCE).map((records) => takeInOrder(context, records)))
+      const some = subjects.splice(0, SUBJECTS_AT_ONCE)
+      await Promise.all(
+        some.map(async ([subject, records]) => {
+          if (!(await takeInOrder(context, records))) stuck.add(subject)
+        }),
+      )
     }
     after = page.next
   } while (after !== undefined)
 }
 
-/** Of one subject. A failure leaves it and those after it for the next round, and holds up no other subject. */
-async function takeInOrder(context: IntakeContext, records: readonly StoredRecord[]): Promise<void> {
+/**
+ * Of one subject. A failure leaves it and those after it for the next round, and holds up no other subject.
+ * @returns were all taken?
+ */
+async function takeInOrder(context: IntakeContext, records: readonly StoredRecord[]): Promise<boolean> {
   try {
     for (const record of records) {
       const value = record.value as unknown as Notice | WindowEnd
@@ -82,8 +92,10 @@ async function takeInOrder(context: IntakeContext, records: readonly StoredRecor
         value.kind === 'window_end' ? windowEnded(context, value) : noticed(context, value),
       )
     }
+    return true
   } catch (error) {
     context.failed(error)
+    return false
   }
 }
 
@@ -113,6 +125,7 @@ async function take(
     // Somebody else took it, or it was this very commit whose answer was lost.
     if ((await store.get(key))?.version !== version) return
   }
+  throw new SignalboxError('throttled', 'a notice could not be taken: others change what it is about')
 }
 
 async function noticed(context: IntakeContext, notice: Notice): Promise<Decision> {

@@ -8,6 +8,7 @@
  *   signalbox:note:lane            hash → Lane: what a channel was told about one schedule or job (folding.ts)
  *   signalbox:note:streak          hash → Streak: ends since the last success
  *   signalbox:note:channel         hash → the name of each channel that was ever configured
+ *   signalbox:note:wanted          0    → what servers want to hear of (wanted.ts)
  *
  * Times are milliseconds · 100 and a number that keeps those of one instant apart. All of one subject is in one partition of
  * `in`, so that it is taken in the order in which it was committed.

@@ -26,4 +26,6 @@ export interface Channel {
   /** Where it leads to, without what is secret of that. */
   readonly target: string
   readonly send: Sender
+  /** How long a try may take; default 10 s, 40 s at most (a message is leased for a minute). */
+  readonly tryMs?: number
 }

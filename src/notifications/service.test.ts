@@ -1,4 +1,5 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { SignalboxError } from '../kernel/error.ts'
 import type { Event } from './event.ts'
 import { notice, ofJob, world, type World, type WorldOptions } from './testing/world.ts'
 
@@ -93,6 +94,22 @@ describe('recovered', () => {
     expect(taken['ops']?.at(-1)).toMatchObject({ count: 2, since, run: 'report:good' })
   })
 
+  it('comes although the failure could not be taken at first, and much has happened since', async () => {
+    let refusals = 1
+    const { tell, taken, clock } = await started({
+      rules: [{ events: ['failed', 'recovered'], channels: ['ops'] }],
+      async scheduleNotify() {
+        if (refusals-- > 0) throw new SignalboxError('unavailable', 'not now')
+        return undefined
+      },
+    })
+    await tell(notice())
+    for (let i = 0; i < 110; i++) await tell(notice({ kind: 'cancelled' }))
+    await tell(notice({ kind: 'succeeded' }))
+    await clock.advance(5 * SECOND)
+    expect(kinds(taken['ops'])).toEqual(['failed', 'recovered'])
+  })
+
   it('does not come of a cancellation', async () => {
     const { tell, taken, clock } = await started()
     await tell(notice({ kind: 'cancelled' }))
@@ -136,6 +153,31 @@ describe('repeats', () => {
     await tell(notice())
     await clock.advance(5 * SECOND)
     expect(kinds(taken['ops']).at(-1)).toBe('failed')
+  })
+
+  it('are not swallowed by a window of a clock that was a year ahead', async () => {
+    const { tell, taken, clock, store } = await started()
+    const ahead = (by: number): number => (store.faults.clockOffsetMs = by)
+    const again = async (): Promise<void> => {
+      await tell(notice({ at: clock.now() }))
+      await clock.advance(5 * SECOND)
+    }
+    ahead(365 * 24 * HOUR)
+    await again()
+    ahead(0)
+    await again()
+    await again()
+    expect(kinds(taken['ops'])).toEqual(['failed', 'failed'])
+    await clock.advance(HOUR)
+    expect(kinds(taken['ops'])).toEqual(['failed', 'failed', 'repeated'])
+    // Also where something was counted already.
+    ahead(365 * 24 * HOUR)
+    await again()
+    await again()
+    ahead(0)
+    await again()
+    await clock.advance(HOUR + MINUTE)
+    expect(taken['ops']?.at(-1)).toMatchObject({ kind: 'repeated', repeats: { failed: 2 } })
   })
 
   it('of another kind, schedule or channel are not held back', async () => {
@@ -203,6 +245,16 @@ describe('a receiver that fails', () => {
     for (let i = 0; i < 30; i++) await tell(notice({ schedule: `s${i}` }))
     await clock.advance(5 * SECOND)
     expect(taken['live']).toHaveLength(30)
+  })
+
+  it('is given as long as its channel says, so that a slow one is not told again and again', async () => {
+    const { tell, tried, refusing, clock, events } = await started({ tryMs: 40 * SECOND })
+    refusing.set('ops', 'silent')
+    await tell(notice())
+    await clock.advance(38 * SECOND)
+    expect([tried.length, events.map(({ kind }) => kind)]).toEqual([1, []])
+    await clock.advance(10 * SECOND)
+    expect(events.map(({ kind }) => kind)).toContain('not_sent')
   })
 
   it('is left alone for as long as it asks', async () => {
@@ -280,6 +332,18 @@ describe('people', () => {
       'notifications.discard',
       'notifications.retry',
     ])
+  })
+
+  it('discard what was given up although an answer was lost', async () => {
+    const { tell, notes, refusing, clock, store } = await started({ giveUpAfterMs: MINUTE })
+    refusing.set('ops', DOWN)
+    await tell(notice())
+    await clock.advance(30 * MINUTE)
+    const [dead] = (await notes.list({ state: 'given_up' })).deliveries
+    const id = dead?.id ?? ''
+    vi.spyOn(store, 'commit').mockRejectedValueOnce(new SignalboxError('outcome_unknown', 'lost'))
+    await notes.discard(id, { by: 'ann' })
+    await expect(notes.get(id)).rejects.toThrow(`no message '${id}'`)
   })
 
   it('try a channel past the outbox', async () => {

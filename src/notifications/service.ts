@@ -8,14 +8,15 @@ import type { Change, Store } from '../ports/store.ts'
 import type { NotificationsApi } from './api.ts'
 import { Courier, type CourierEvent } from './courier.ts'
 import { Desk } from './desk.ts'
-import type { Links, Streak } from './event.ts'
+import type { Links } from './event.ts'
 import { takeAll, type IntakeContext } from './intake.ts'
-import { isBad, subjectOf, type Notice } from './notice.ts'
-import { Keys, noticeChange, STREAKS } from './records.ts'
-import { allRecords, channelNames, noteChannels } from './registry.ts'
-import { channelsFor, type OwnNotify } from './rules.ts'
+import type { Notice } from './notice.ts'
+import { Keys, noticeChange } from './records.ts'
+import { channelNames, noteChannels } from './registry.ts'
+import type { OwnNotify } from './rules.ts'
 import type { Channel } from './sending.ts'
 import type { NotificationRule } from './vocabulary.ts'
+import { isWanted, openStreaks, sayNothingWanted, sayWanted } from './wanted.ts'
 
 export interface NotificationsServiceOptions extends Links {
   readonly store: Store
@@ -88,7 +89,8 @@ class StoreNotifications implements NotificationsService {
     this.#keys = new Keys(random)
     this.#onEvent = onEvent
     const couriers = { store, clock, random, keys: this.#keys, giveUpAfterMs, onEvent }
-    for (const { name, send } of channels) this.#couriers.set(name, new Courier(couriers, name, send))
+    for (const { name, send, tryMs } of channels)
+      this.#couriers.set(name, new Courier(couriers, name, send, tryMs))
     this.#desk = new Desk({
       store,
       clock,
@@ -119,7 +121,8 @@ class StoreNotifications implements NotificationsService {
   }
 
   changesFor(notice: Notice): readonly Change[] {
-    if (!this.#isWanted(notice)) return []
+    const { channels, rules } = this.#options
+    if (channels.length === 0 || !isWanted(notice, rules, this.#streaks)) return []
     return [noticeChange(notice, this.#keys.next(this.#options.store.now().ms))]
   }
 
@@ -131,8 +134,14 @@ class StoreNotifications implements NotificationsService {
   test: NotificationsApi['test'] = (channel, options) => this.#desk.test(channel, options)
 
   async start(): Promise<void> {
-    if (this.#closed || this.#timer !== undefined || this.#options.channels.length === 0) return
-    this.#next(0)
+    if (this.#closed || this.#timer !== undefined) return
+    const { channels, rules, store } = this.#options
+    const none = channels.length === 0
+    // Workers that start together with this server read it at once. What fails is done again with the first round.
+    await (none ? sayNothingWanted(store) : sayWanted(store, rules)).catch((error: unknown) =>
+      this.#onEvent({ kind: 'round_failed', error }),
+    )
+    if (!none) this.#next(0)
   }
 
   async close(): Promise<void> {
@@ -140,17 +149,6 @@ class StoreNotifications implements NotificationsService {
     this.#timer?.cancel()
     await this.#round
     await Promise.all([...this.#couriers.values(), ...this.#left.values()].map((courier) => courier.close()))
-  }
-
-  /** What a schedule says itself is only known later; so all of its notices are wanted. */
-  #isWanted(notice: Notice): boolean {
-    const { channels, rules } = this.#options
-    if (channels.length === 0) return false
-    if (notice.schedule !== undefined) return true
-    const { kind } = notice
-    const recovers = channelsFor(rules, notice, 'recovered').length > 0
-    if (kind === 'succeeded') return recovers && this.#streaks.has(subjectOf(notice))
-    return channelsFor(rules, notice, kind).length > 0 || (recovers && isBad(kind))
   }
 
   #next(inMs: number): void {
@@ -182,11 +180,8 @@ class StoreNotifications implements NotificationsService {
       this.#left.set(name, courier)
       courier.look()
     }
-    const streaks = new Set<string>()
-    for await (const { value } of allRecords(store, STREAKS)) {
-      streaks.add((value as unknown as Streak).subject)
-    }
-    this.#streaks = streaks
+    this.#streaks = await openStreaks(store)
+    await sayWanted(store, this.#options.rules)
     this.#learntAt = clock.monotonic()
   }
 }

@@ -16,7 +16,8 @@ import {
   orderPage,
   ordersBody,
 } from './api.ts'
-import { demandJobs, onRun, onSome, runParams, type App } from './http.ts'
+import { onRun, onSome, runParams, type App } from './http.ts'
+import { demandJobs, demandSchedules } from './scopes.ts'
 import type { RunsService } from './service.ts'
 
 const tags = ['jobs']
@@ -34,7 +35,8 @@ export function workRoutes(app: App, runs: RunsService, clock: Clock): void {
       response: { 200: createdList },
     },
     handler: async (request) => {
-      demandJobs(request, request.body.runs)
+      demandJobs(request.principal, request.body.runs)
+      demandSchedules(request.principal, request.body.runs)
       return { runs: [...(await runs.createMany(request.body.runs))] }
     },
   })

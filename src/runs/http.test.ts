@@ -167,11 +167,34 @@ describe('runs over HTTP', () => {
     expect((await ask(whole, 'POST', '/api/v1/jobs', registration)).status).toBe(200)
   })
 
+  it('lets a token make runs of a schedule only with that in its scopes', async () => {
+    const { ask, token, runs } = await opened()
+    await runs.registerJobs([manifest], 'w')
+    const scopes = ['jobs:mail', `messages:${aRun().queue}`, `messages:${manifest.queue}`]
+    const secret = await token({ role: 'operator', scopes })
+    const owner = await token({ role: 'operator', scopes: [...scopes, 'schedules:nightly'] })
+    const own = 'nightly@2026-11-21T21:00:00Z'
+    for (const [url, payload] of [
+      ['/api/v1/runs', { runs: [aRun(), aRun({ schedule: 'nightly' })] }],
+      ['/api/v1/runs', { runs: [aRun({ id: `mail:${own}` })] }],
+      ['/api/v1/runs', { runs: [aRun({ id: `mail:${own}:backfill` })] }],
+      ['/api/v1/jobs/mail/runs', { id: own, input: { to: 'a' } }],
+    ] as const) {
+      expect([payload, (await ask(secret, 'POST', url, payload)).status]).toEqual([payload, 403])
+      expect([payload, (await ask(owner, 'POST', url, payload)).status]).toEqual([payload, 200])
+    }
+    const mine = { id: 'o-1@home', input: { to: 'a' } }
+    expect((await ask(secret, 'POST', '/api/v1/jobs/mail/runs', mine)).status).toBe(200)
+  })
+
   it('shows, holds and cancels a run of a schedule’s time, whatever its id has in it', async () => {
-    const { ask, operator } = await opened()
+    const { ask, operator, runs } = await opened()
     const id = 'mail:nightly.v2@2026-11-21T21:00:00Z:backfill'
     const run = aRun({ id, schedule: 'nightly.v2', source: 'backfill', hold: 'mail:1 has not ended' })
-    await ask(operator, 'POST', '/api/v1/runs', { runs: [run] })
+    const refused = await ask(operator, 'POST', '/api/v1/runs', { runs: [run] })
+    const message = 'runs.0.hold: must be left away: only schedules hold runs'
+    expect(refused).toMatchObject({ status: 400, body: { error: { message } } })
+    await runs.create(run)
     expect((await ask(operator, 'GET', at(id))).body).toMatchObject({ id, held: 'mail:1 has not ended' })
     const listed = await ask(operator, 'GET', '/api/v1/runs?schedule=nightly.v2')
     expect(listed.body).toMatchObject({ runs: [{ id, source: 'backfill', held: 'mail:1 has not ended' }] })

@@ -9,7 +9,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
-import { nameFilter, type Access, type Noun, type Principal } from '../ports/access.ts'
+import { nameFilter, type Access } from '../ports/access.ts'
 import { streamSnapshots, wantsStream } from '../ports/event-stream.ts'
 import {
   cancelBody,
@@ -30,6 +30,7 @@ import {
 import { afterOf, streamRun } from './http-events.ts'
 import { workRoutes } from './http-work.ts'
 import type { ListRequest } from './lists.ts'
+import { demandJobs, demandSchedules } from './scopes.ts'
 import type { RunsService } from './service.ts'
 
 export type App = FastifyInstance<any, any, any, any, ZodTypeProvider> // oxlint-disable-line typescript/no-explicit-any -- raw server types differ by listener
@@ -66,36 +67,6 @@ export function runsFace({ runs, clock }: RunsFaceOptions): (app: App) => Promis
     workRoutes(app, runs, clock)
     jobRoutes(app, runs)
   }
-}
-
-/** @throws SignalboxError `permission_denied` unless the caller may act on all of these jobs */
-export function demandJobs(
-  { principal }: FastifyRequest,
-  jobs: readonly { readonly job: string; readonly queue: string }[],
-): void {
-  demand(
-    principal,
-    'jobs',
-    'job',
-    jobs.map(({ job }) => job),
-  )
-  // Who creates runs puts wake-ups into their queues, as who sends messages does.
-  demand(
-    principal,
-    'messages',
-    'message queue',
-    jobs.map(({ queue }) => queue),
-  )
-}
-
-function demand(principal: Principal, noun: Noun, what: string, names: readonly string[]): void {
-  const may = nameFilter(principal, noun)
-  const denied = names.find((name) => !may(name))
-  if (denied === undefined) return
-  throw new SignalboxError(
-    'permission_denied',
-    `this token may not act on ${what} '${denied}'; its scopes allow others (it would need ${noun}:${denied})`,
-  )
 }
 
 const time = z.iso.datetime({ offset: true })
@@ -296,7 +267,7 @@ function jobRoutes(app: App, runs: RunsService): void {
     handler: async (request) => {
       const { jobs, worker } = request.body
       demandJobs(
-        request,
+        request.principal,
         jobs.map(({ name: job, queue }) => ({ job, queue })),
       )
       await runs.registerJobs(jobs, worker)
@@ -328,15 +299,19 @@ function jobRoutes(app: App, runs: RunsService): void {
       body: runNowBody,
       response: { 200: createdRun },
     },
-    handler: async ({ params: { name }, body: { input, id, delayMs }, principal }) =>
-      runs.runNow(
+    handler: async (request) => {
+      const { input, id, delayMs } = request.body
+      const { name } = request.params
+      if (id !== undefined) demandSchedules(request.principal, [{ id: `${name}:${id}` }])
+      return runs.runNow(
         name,
         {
           ...(input === undefined ? {} : { input }),
           ...(id === undefined ? {} : { id }),
           ...(delayMs === undefined ? {} : { delayMs }),
         },
-        principal.name,
-      ),
+        request.principal.name,
+      )
+    },
   })
 }

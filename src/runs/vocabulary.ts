@@ -167,7 +167,10 @@ export const jobManifest = z.object({
 export type JobManifest = z.infer<typeof jobManifest>
 
 /** Bodies of the routes under `/api/v1/runs` and `/api/v1/jobs`. */
-export const createBody = z.object({ runs: z.array(newRun).min(1).max(1_000) })
+/** Who holds a run has to release it, which cannot be done from here. */
+const noHold = z.string().refine(() => false, 'must be left away: only schedules hold runs')
+const sentRun = newRun.extend({ hold: noHold.optional() })
+export const createBody = z.object({ runs: z.array(sentRun).min(1).max(1_000) })
 export const claimBody = z.object({
   worker: workerName,
   leaseMs,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { isTransient } from '../kernel/attempt.ts'
+import { readAudit } from '../server/auth/audit-log.ts'
 import { oneServer, runsOf } from './testing/one-server.ts'
 
 const BY = { by: 'ann' }
@@ -26,6 +27,18 @@ describe('a backfill', () => {
     const again = await server.schedules.backfill('s', morning, BY)
     expect(again.runs.map(({ created }) => created)).toEqual([false, false, false])
     expect(await runsOf(server.runs)).toHaveLength(3)
+  })
+
+  it('leaves one audit entry when it makes runs, also when the first of them are there already', async () => {
+    const server = await oneServer()
+    await server.put({ expression: 'cron(0/20 * * * ? *)' })
+    const entries = async (): Promise<number> =>
+      (await readAudit(server.store)).entries.filter(({ action }) => action === 'schedules.backfill').length
+    const early = { from: '2026-03-01T00:00:00Z', to: '2026-03-01T04:00:00Z' }
+    await server.schedules.backfill('s', early, BY)
+    expect(await entries()).toBe(1)
+    await server.schedules.backfill('s', { ...early, to: '2026-03-01T10:00:00Z' }, BY)
+    expect(await entries()).toBe(2)
   })
 
   it('only tells with dryRun', async () => {

@@ -26,7 +26,7 @@ import {
   type Context,
 } from './context.ts'
 import { invalid, withSecrets } from './definition.ts'
-import { cleanAway, inTheWay } from './held.ts'
+import { cleanAway, inTheWay, MAX_LIVE } from './held.ts'
 import { runAt, runOf, type PlannedItem, type PlanningContext } from './planning.ts'
 import { load, loadAgain, transition, type Loaded, type Stored } from './records.ts'
 import { idOf, Line, type Item } from './rules.ts'
@@ -54,7 +54,8 @@ export async function backfill(
   const made = new Map<number, CreatedRun>()
   while (made.size < times.length) {
     const left = times.filter((at) => !made.has(at))
-    for (const [at, run] of await packed(context, name, left, request, { by, first: made.size === 0 })) {
+    const first = ![...made.values()].some(({ created }) => created)
+    for (const [at, run] of await packed(context, name, left, request, { by, first })) {
       made.set(at, run)
     }
   }
@@ -137,7 +138,8 @@ async function commitRuns(
   const planning = await planningOf(context, stored, nowOf(context))
   const overlap = request.overlap ?? 'queue'
   const live = await inTheWay(context, name, overlap)
-  if (overlap === 'queue' && live.filter(({ held }) => held).length + times.length > MAX_MISSED) {
+  const waiting = live.length >= MAX_LIVE ? MAX_LIVE : live.filter(({ held }) => held).length
+  if (overlap === 'queue' && waiting + times.length > MAX_MISSED) {
     throw new SignalboxError(
       'conflict',
       `schedule '${name}': more than ${MAX_MISSED} runs would wait; wait for those there are`,

@@ -60,6 +60,15 @@ describe('an event of an external trigger', () => {
     await server.schedules.close()
   })
 
+  it('of a time far ahead is to be sent again, and leaves nothing', async () => {
+    const server = await external()
+    await server.put({ overlap: 'allow' })
+    await server.clock.advance(MINUTE)
+    await expect(server.schedules.fire(event('12:30:00'))).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await runsOf(server.runs)).toEqual([])
+    await server.schedules.close()
+  })
+
   it('is the same when it comes again hours later, and the run is there or gone', async () => {
     const server = await external()
     await server.put({ expression: 'cron(1 12 * * ? *)', retentionMs: 60_000 })

@@ -34,6 +34,8 @@ import { newestTimes, timeAfter, timeText, timingOf, type Timing } from './timin
 const BEHIND_MS = 120_000
 /** And its clock may be so much before ours. */
 const AHEAD_MS = 1_000
+/** Nobody is called so long before the time; if a clock is wrong, the event is sent again until it is right. */
+const FUTURE_MS = 600_000
 /** Events of a rate that are closer than this part of its interval are the same. */
 const SAME_RATE = 0.5
 
@@ -66,6 +68,7 @@ async function fire(context: Context, event: TriggerEvent): Promise<Fired> {
     const loaded = await loadAgain(context.store, name, attempt)
     if (loaded === undefined) throw unknownSchedule(name)
     const { stored } = loaded
+    if (event.time > nowOf(context) + FUTURE_MS) throw inFuture(event)
     if (!stored.definition.enabled) return { created: false, why: 'the schedule is paused' }
     const timing = timingOf(stored.definition, stored.anchor)
     const { at, own } = ownTime(timing, event.time)
@@ -91,6 +94,13 @@ async function fire(context: Context, event: TriggerEvent): Promise<Fired> {
     }
     return fireAt(context, loaded, { at, timing, now, exists, attempt })
   })
+}
+
+function inFuture({ schedule, time }: TriggerEvent): SignalboxError {
+  return new SignalboxError(
+    'unavailable',
+    `schedule '${schedule}': an event says that it was due at ${timeText(time)}, which is in the future; check the clocks`,
+  )
 }
 
 interface Fire {

@@ -126,4 +126,94 @@ describe('a queue of runs', () => {
     expect((await store.list({ partition: 'signalbox:sch:held:0' }, { limit: 10 })).records).toHaveLength(1)
     await other.schedules.close()
   })
+  it('of a new schedule is not taken for one of the deleted schedule by a server that is slow', async () => {
+    const server = await oneServer()
+    const { clock, runs } = server
+    await server.schedules.start()
+    await server.put({ overlap: 'queue' })
+    await clock.advance(2 * MINUTE)
+    await server.schedules.close()
+    const gate = Promise.withResolvers<void>()
+    const slow = server.another({
+      seed: 51,
+      runs: {
+        plan: (run) => runs.plan(run),
+        liveOf: (name, limit) => gate.promise.then(() => runs.liveOf(name, limit)),
+        cancel: (id, cancel) => runs.cancel(id, cancel),
+        release: (id) => runs.release(id),
+      },
+      trigger: 'off',
+    })
+    const dying = server.another({ seed: 52 })
+    await dying.schedules.close()
+    await dying.schedules.delete('s', BY)
+    await slow.schedules.start()
+    await clock.advance(100)
+    const other = server.another({ seed: 53 })
+    await other.schedules.start()
+    await clock.advance(2_000)
+    await server.put({ overlap: 'queue' })
+    await clock.advance(MINUTE)
+    gate.resolve()
+    await clock.advance(2_000)
+    expect(await runsOf(runs)).toEqual(['12:01 queued', '12:02 cancelled', '12:03 queued held'])
+    await Promise.all([slow.schedules.close(), other.schedules.close()])
+  })
+
+  it('of a backfill does not wait for runs that may run beside each other', async () => {
+    const server = await oneServer()
+    const { clock, runs } = server
+    await server.schedules.start()
+    await server.put({ overlap: 'allow' })
+    await clock.advance(2 * MINUTE)
+    const range = { from: '2026-03-01T11:00:00Z', to: '2026-03-01T11:02:00Z' }
+    await server.schedules.backfill('s', range, BY)
+    await clock.advance(2_000)
+    const all = ['11:00 queued', '11:01 queued held', '12:01 queued', '12:02 queued']
+    expect(await runsOf(runs)).toEqual(all)
+    await clock.advance(5_000)
+    expect(await runsOf(runs)).toEqual(all)
+    await server.schedules.close()
+  })
+
+  it('is not forgotten behind more live runs than are read, neither before its schedule is deleted nor after', async () => {
+    const server = await oneServer()
+    const { clock, runs, store } = server
+    await server.schedules.start()
+    await server.put({ overlap: 'queue' })
+    await clock.advance(3 * MINUTE)
+    await server.schedules.pause('s', BY)
+    await server.schedules.close()
+    const crowded = (seed: number): ReturnType<typeof server.another> =>
+      server.another({
+        seed,
+        runs: {
+          plan: (run) => runs.plan(run),
+          liveOf: async (_, limit) =>
+            Array.from({ length: limit }, (_one, n) => ({
+              id: `report:${n}`,
+              state: 'queued' as const,
+              held: false,
+              source: 'run_now' as const,
+            })),
+          cancel: (id, cancel) => runs.cancel(id, cancel),
+          release: (id) => runs.release(id),
+        },
+      })
+    const records = async (): Promise<number> =>
+      (await store.list({ partition: 'signalbox:sch:held:0' }, { limit: 10 })).records.length
+    const look = async (one: ReturnType<typeof server.another>): Promise<void> => {
+      await one.schedules.start()
+      await clock.advance(3_000)
+      await one.schedules.close()
+    }
+    await look(crowded(41))
+    expect(await records()).toBe(1)
+    await server.schedules.delete('s', BY)
+    await look(crowded(42))
+    expect(await records()).toBe(1)
+    await look(server.another({ seed: 43 }))
+    expect(await records()).toBe(0)
+    expect(await runsOf(runs)).toEqual(['12:01 queued', '12:02 cancelled', '12:03 cancelled'])
+  })
 })

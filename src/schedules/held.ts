@@ -1,6 +1,7 @@
 /**
- * Lets held runs go, the oldest time first, once no other run of their schedule is left; and cancels what has to make room, or what a deleted
- * schedule left behind. Any server may look, at any time, and as often as it likes.
+ * Lets held runs go, the oldest time first, once no other run of their schedule is left (with overlap `allow`: none but those that it fired
+ * by itself); and cancels what has to make room, or what a deleted schedule left behind. Any server may look, at any time, and as often
+ * as it likes.
  *
  * Invariants:
  * - while a run is held there is a record in the held index, committed with the run; so any look, of any server, finds it;
@@ -121,9 +122,15 @@ async function lookAt(context: Context, name: string, attempt: number): Promise<
   for (const { id } of victims) {
     await context.runs.cancel(id, { by: BY, reason: `run ${held.cancelFor ?? ''} takes its place` })
   }
+  // Behind so many that were read there may be others, which are held.
+  if (next === undefined && live.length >= MAX_LIVE) return true
   if (next === undefined) return (await settle(context, loaded)) ? false : 'again'
   if (held.current !== undefined && (await isInTheWay(context, held.current))) return true
-  if (live.some((run) => !run.held && run.id !== held.current)) return true
+  // Where the schedule's own runs may run side by side, those that wait for each other (a backfill) need not wait for them.
+  const besides = loaded.stored.definition.overlap === 'allow'
+  const blocks = ({ id, source }: LiveRun): boolean =>
+    id !== held.current && !(besides && source === 'schedule')
+  if (live.some((run) => !run.held && blocks(run))) return true
   if (!(await letGo(context, loaded, next))) return 'again'
   await context.runs.release(next.id)
   return true
@@ -200,9 +207,14 @@ export async function cleanAway(context: Context, name: string): Promise<void> {
   await untilCommitted(context, `schedule '${name}'`, async () => {
     const record = await store.get(heldKey(name))
     if (record === undefined || !isGone(record)) return undefined
-    const held = (await runs.liveOf(name, MAX_LIVE)).filter((run) => run.held)
+    const live = await runs.liveOf(name, MAX_LIVE)
+    // Another server may have been quicker, and a new schedule holds runs by now.
+    if ((await store.get(heldKey(name)))?.version !== record.version) return 'again'
+    const held = live.filter((run) => run.held)
     for (const { id } of held) await runs.cancel(id, { by: BY, reason: 'its schedule was deleted' })
     if (held.length > 0) return 'again'
+    // Behind so many there may be others; a later look finds them.
+    if (live.length >= MAX_LIVE) return undefined
     const { ok } = await store.commit([
       { op: 'delete', key: record.key, expect: { version: record.version } },
     ])

@@ -90,8 +90,11 @@ export function definitionRoutes(app: App, schedules: SchedulesService): void {
       const { body, query, principal } = request
       const { name } = request.params
       if (body.job !== undefined) demand(principal, 'jobs', body.job)
+      const given = expectedRev(request)
       const own = await demandOwnJob(schedules, name, principal)
-      const expect = expectedRev(request) ?? own?.rev
+      // Only the state that was judged may be changed: another may be of another job.
+      if (own !== undefined && given !== undefined && given !== own.rev) throw stale(name, given)
+      const expect = given ?? own?.rev
       const options = { ...optionsOf(query, principal), ...(expect === undefined ? {} : { expect }) }
       return tagged(await schedules.update(name, body, options), reply)
     },
@@ -141,6 +144,10 @@ function demand(principal: Principal, noun: Noun, name: string): void {
     'permission_denied',
     `this token may not act on ${what} '${name}'; its scopes allow others (it would need ${noun}:${name})`,
   )
+}
+
+function stale(name: string, rev: number): SignalboxError {
+  return new SignalboxError('conflict', `schedule '${name}' is not at rev ${rev}; read it again and repeat`)
 }
 
 function optionsOf({ unknownJob }: SaveQuery, { name }: Principal): Omit<SaveOptions, 'expect'> {

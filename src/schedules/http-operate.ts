@@ -1,5 +1,6 @@
 /** What operators do with a schedule: pause, resume, run now, make up for a range of times. */
 import { createdRun } from '../runs/api.ts'
+import { demandSchedules } from '../runs/scopes.ts'
 import { backfillBody, backfillView, pauseBody, runScheduleBody, scheduleView } from './api.ts'
 import { demandOwnJob } from './http-definitions.ts'
 import { onSchedule, scheduleParams, tags, type App } from './http.ts'
@@ -49,8 +50,12 @@ export function operatorRoutes(app: App, schedules: SchedulesService): void {
       body: runScheduleBody,
       response: { 200: createdRun },
     },
-    handler: async ({ params: { name }, body, principal }) => {
-      await demandOwnJob(schedules, name, principal)
+    handler: async (request) => {
+      const { body, principal } = request
+      const { name } = request.params
+      const own = await demandOwnJob(schedules, name, principal)
+      if (body.id !== undefined && own !== undefined)
+        demandSchedules(request.principal, [{ id: `${own.job}:${body.id}` }])
       return schedules.run(name, body, { by: principal.name })
     },
   })

@@ -77,6 +77,15 @@ describe('an event', () => {
     expect((await call()).statusCode).toBe(status)
   })
 
+  it.each([
+    ['no event', { schedule: 'nightly' }, 400],
+    ['too long', { ...EVENT, more: 'x'.repeat(5_000) }, 413],
+  ])('that is %s is refused, and told, for AWS does not send it again', async (_, payload, status) => {
+    const { call, events } = await opened(created)
+    expect((await call(payload)).statusCode).toBe(status)
+    expect(events.map(({ kind }) => kind)).toEqual(['invalid'])
+  })
+
   it('that meets a defect is to be sent again too', async () => {
     const { call, events } = await opened(() => Promise.reject(new TypeError('oh')))
     const answer = await call()

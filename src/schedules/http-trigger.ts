@@ -30,7 +30,9 @@ export type ReceivedEvent =
       readonly why?: string
     }
   /** `refused`: a wrong key. `unavailable`: AWS is to send it again. */
-  | { readonly kind: 'refused' | 'invalid' | 'unknown' | 'unavailable'; readonly error: SignalboxError }
+  | { readonly kind: FailedKind; readonly error: SignalboxError }
+
+type FailedKind = 'refused' | 'invalid' | 'unknown' | 'unavailable'
 
 export interface TriggerFaceOptions {
   readonly schedules: Pick<SchedulesService, 'fire'>
@@ -65,6 +67,12 @@ const answer = z.object({
 export function triggerFace(options: TriggerFaceOptions): (app: App) => Promise<void> {
   const { schedules, clock, header, onEvent = () => {} } = options
   const isKey = keyCheck(options.keys)
+  const told = new WeakSet<Error>()
+  const tell = (kind: FailedKind, error: SignalboxError): SignalboxError => {
+    told.add(error)
+    onEvent({ kind, error })
+    return error
+  }
   return async (app) => {
     app.route({
       method: 'POST',
@@ -80,7 +88,11 @@ export function triggerFace(options: TriggerFaceOptions): (app: App) => Promise<
       onRequest: async (request) => {
         if (isKey(headerOf(request, header))) return
         const error = new SignalboxError('unauthenticated', `the header ${header} does not carry a valid key`)
-        onEvent({ kind: 'refused', error })
+        throw tell('refused', error)
+      },
+      errorHandler(error) {
+        // A body that is none comes to no handler, and AWS does not send it again.
+        if (!told.has(error)) tell('invalid', new SignalboxError('invalid_argument', error.message))
         throw error
       },
       handler: async (request, reply) => {
@@ -98,8 +110,7 @@ export function triggerFace(options: TriggerFaceOptions): (app: App) => Promise<
           return await reply.code(202).send({ created, ...told })
         } catch (thrown) {
           const error = repeatable(thrown)
-          onEvent({ kind: kindOf(error), error })
-          throw error
+          throw tell(kindOf(error), error)
         }
       },
     })
@@ -113,7 +124,7 @@ function repeatable(thrown: unknown): SignalboxError {
   return new SignalboxError('unavailable', message, { cause: thrown })
 }
 
-function kindOf({ code }: SignalboxError): 'unknown' | 'invalid' | 'unavailable' {
+function kindOf({ code }: SignalboxError): FailedKind {
   if (code === 'not_found') return 'unknown'
   return code === 'invalid_argument' ? 'invalid' : 'unavailable'
 }

@@ -1,6 +1,6 @@
 /** The routes, against the whole application and the service on a memory store. */
 import type { AddressInfo } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { memoryDatabase } from '../drivers/memory/index.ts'
 import { seededRandom } from '../kernel/id.ts'
 import { ManualClock } from '../kernel/manual-clock.ts'
@@ -318,6 +318,29 @@ describe('a token with scopes', () => {
     )
     expect(await asked(world, ['schedules:mine'], 'POST', 'schedules/mine/pause', {})).toBe(200)
     expect(await asked(world, ['schedules:mine'], 'DELETE', 'schedules/mine')).toBe(200)
+  })
+
+  it('changes only what it was judged by, also when the job changes at that moment', async () => {
+    const world = await opened()
+    const { token, ask, operator, schedules } = world
+    await ask(operator, 'PUT', 'schedules/mine', hourly)
+    const before = await schedules.get('mine')
+    await ask(operator, 'PUT', 'schedules/mine', { ...hourly, job: 'report', parameters: {} })
+    vi.spyOn(schedules, 'get').mockResolvedValueOnce(before)
+    const secret = await token({ role: 'operator', scopes: ['schedules:mine', 'jobs:mail'] })
+    const match = { 'if-match': `"${before.rev + 1}"` }
+    expect((await ask(secret, 'PATCH', 'schedules/mine', { jitterMs: 5 }, match)).status).toBe(409)
+    expect(await schedules.get('mine')).toMatchObject({ job: 'report', jitterMs: 0 })
+  })
+
+  it('takes no time of a schedule that it does not name', async () => {
+    const world = await opened()
+    await world.ask(world.operator, 'PUT', 'schedules/mine', hourly)
+    const run = (id: string) =>
+      asked(world, ['schedules:mine', 'jobs:mail'], 'POST', 'schedules/mine/run', { id })
+    expect(await run('other@2030-01-01T01:00:00Z')).toBe(403)
+    expect(await run('mine@2029-12-31T01:00:00Z')).toBe(200)
+    expect(await run('by-hand@home')).toBe(200)
   })
 
   it('creates, sees and touches only what it names', async () => {

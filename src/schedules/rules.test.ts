@@ -152,6 +152,12 @@ describe('a run in the way', () => {
     const waiting = Array.from({ length: 1_000 }, (_, n) => live(`j:${n}`, true))
     const { items } = decide(facts({ overlap: 'queue' }, { ...due, live: waiting }))
     expect(told(items)).toEqual(['skip 12:00 ×1 overlap'])
+    // Of one at work and a thousand that wait behind it, a thousand are read.
+    const some = [live('j:0'), ...waiting.slice(1)]
+    for (const overlap of ['queue', 'cancel-previous'] as const)
+      expect(told(decide(facts({ overlap }, { ...due, live: some })).items)).toEqual([
+        'skip 12:00 ×1 overlap',
+      ])
   })
 })
 

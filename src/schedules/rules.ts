@@ -170,12 +170,15 @@ function skip(at: number, why: 'overlap' | 'problem', reason: string): Item {
 export class Line {
   #last: string | undefined
   #held: number
+  /** No more than these were read: behind them there may be any number. */
+  readonly #full: boolean
   readonly #first: string | undefined
 
   constructor(live: readonly LiveRun[]) {
     this.#first = live.find(({ held }) => !held)?.id ?? live[0]?.id
     this.#last = live.at(-1)?.id
     this.#held = live.filter(({ held }) => held).length
+    this.#full = live.length >= MAX_MISSED
   }
 
   /** @param id of the run, if it comes to be */
@@ -184,8 +187,9 @@ export class Line {
     if (before !== undefined && overlap === 'skip') {
       return skip(at, 'overlap', `run ${this.#first ?? before} has not ended (overlap: skip)`)
     }
-    if (before !== undefined && overlap === 'queue' && this.#held >= MAX_MISSED) {
-      return skip(at, 'overlap', `${MAX_MISSED} runs of the schedule wait already (overlap: queue)`)
+    const full = this.#full || (overlap === 'queue' && this.#held >= MAX_MISSED)
+    if (before !== undefined && overlap !== 'allow' && full) {
+      return skip(at, 'overlap', `${MAX_MISSED} runs of the schedule wait already (overlap: ${overlap})`)
     }
     this.#last = id
     if (before === undefined || overlap === 'allow') return { kind: 'run', at, missed }

@@ -37,7 +37,8 @@ export interface Removed {
 }
 
 const MAX_ENTRIES = 200
-const MAX_TEXT = 400
+/** Of each text; the whole fits into one record also where all is wrong. */
+const MAX_TEXT = 250
 
 const keyNote = z.object({ salt: z.string(), mac: z.string(), changedAt: z.number().optional() })
 type KeyNote = z.infer<typeof keyNote>

@@ -12,7 +12,8 @@ import type { RunState } from '../runs/vocabulary.ts'
 import { notificationKinds } from '../schedules/vocabulary.ts'
 import { configSchema } from './config/schema.ts'
 import { createLogger } from './logger.ts'
-import { noticeOf, openServerNotifications, type ServerNotifications } from './notifications.ts'
+import { noticeOf } from './notifications/notice-of.ts'
+import { openServerNotifications, type ServerNotifications } from './notifications.ts'
 
 const SECRET = `whsec_${Buffer.alloc(24, 3).toString('base64')}`
 

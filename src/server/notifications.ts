@@ -22,6 +22,7 @@ import type { ChannelConfig } from './config/notification-values.ts'
 import type { Config } from './config/schema.ts'
 import type { Logger } from './logger.ts'
 import { emailSender } from './notifications/email.ts'
+import { cut, noticeOf } from './notifications/notice-of.ts'
 import { slackSender } from './notifications/slack.ts'
 import { webhookSender } from './notifications/webhook.ts'
 
@@ -64,8 +65,9 @@ export interface MissedTimes {
 
 const POLL_MS = { own: 2_000, shared: 5_000 }
 const AGE_BUCKETS_S = [1, 5, 30, 120, 600, 3_600, 21_600, 86_400, 259_200]
-const MAX_ERROR = 1_000
 const WARN_EVERY_MS = 600_000
+/** Mail servers greet, and look through a mail, for long; one that took it after we hung up would get it again and again. */
+const EMAIL_TRY_MS = 40_000
 
 /** @example const { notifications, face, besideRun } = openServerNotifications({ config, store, … }) */
 export function openServerNotifications(options: ServerNotificationsOptions): ServerNotifications {
@@ -98,39 +100,6 @@ export function openServerNotifications(options: ServerNotificationsOptions): Se
   }
 }
 
-const TOLD = ['failed', 'cancelled', 'timed_out', 'lost', 'succeeded'] as const
-
-/** What a run's change of state is to notifications. Pure. */
-export function noticeOf(before: Run | undefined, after: Run): Notice | undefined {
-  const kind = TOLD.find((state) => state === after.state)
-  if (kind === undefined || before?.state === after.state) return undefined
-  const {
-    id,
-    job,
-    schedule,
-    scheduledAt,
-    attempt,
-    createdAt,
-    endedAt = createdAt,
-    error,
-    reason,
-    cancel,
-  } = after
-  return {
-    id: noticeId(kind, id, createdAt),
-    kind,
-    at: endedAt,
-    job,
-    run: id,
-    ...(schedule === undefined ? {} : { schedule }),
-    ...(scheduledAt === undefined ? {} : { scheduledAt }),
-    ...(attempt === 0 ? {} : { attempt }),
-    ...(kind === 'succeeded' || error === undefined ? {} : { error: cut(error.message) }),
-    ...(reason === undefined ? {} : { reason: cut(reason) }),
-    ...(kind !== 'cancelled' || cancel === undefined ? {} : { by: cancel.by }),
-  }
-}
-
 function missedNotice({ schedule, job, at, scheduledAt, count, reason, run }: MissedTimes): Notice {
   return {
     id: noticeId('missed', schedule, scheduledAt ?? at),
@@ -145,17 +114,13 @@ function missedNotice({ schedule, job, at, scheduledAt, count, reason, run }: Mi
   }
 }
 
-/** Every store takes it, also where the cut goes through a character. */
-function cut(text: string): string {
-  return text.slice(0, MAX_ERROR).toWellFormed()
-}
-
 function channelsOf({ channels = {}, smtp }: Config['notifications'], links: Links): Channel[] {
   return Object.entries(channels).map(([name, channel]) => ({
     name,
     type: channel.type,
     target: targetOf(channel),
     send: senderOf(channel, smtp, links),
+    ...(channel.type === 'email' ? { tryMs: EMAIL_TRY_MS } : {}),
   }))
 }
 

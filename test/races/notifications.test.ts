@@ -3,8 +3,17 @@
  * id of the first try.
  */
 import { createHmac } from 'node:crypto'
+import { devNull } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, expect, it, onTestFinished } from 'vitest'
-import { endProcesses, signalbox, startServer, until, type ServerProcess } from '../support/processes.ts'
+import {
+  endProcesses,
+  root,
+  signalbox,
+  startServer,
+  until,
+  type ServerProcess,
+} from '../support/processes.ts'
 import { webhookReceiver, type Received } from '../support/webhook-receiver.ts'
 
 const KEY = Buffer.alloc(32, 11)
@@ -43,19 +52,22 @@ async function fails(server: ServerProcess, id: string): Promise<void> {
   await post(server, `${path}/finish`, { epoch, outcome })
 }
 
+const channelsAt = (url: string): Record<string, string> => {
+  const hook = { type: 'webhook', url, secret: `whsec_${KEY.toString('base64')}` }
+  return {
+    SIGNALBOX_NOTIFICATIONS_CHANNELS: JSON.stringify({ ops: hook }),
+    SIGNALBOX_NOTIFICATIONS_RULES: JSON.stringify([{ channels: ['ops'] }]),
+    SIGNALBOX_NOTIFICATIONS_FOLD_FOR: '0s',
+  }
+}
+
 const runOf = ({ body }: Received): string => (JSON.parse(body) as { data: { run: string } }).data.run
 
 it('arrive although the receiver is down and the server is killed', { timeout: 3 * LONG_MS }, async () => {
   const receiver = await webhookReceiver()
   onTestFinished(() => receiver.close())
   receiver.answer(503)
-  const hook = { type: 'webhook', url: receiver.url, secret: `whsec_${KEY.toString('base64')}` }
-  const env = {
-    SIGNALBOX_NOTIFICATIONS_CHANNELS: JSON.stringify({ ops: hook }),
-    SIGNALBOX_NOTIFICATIONS_RULES: JSON.stringify([{ channels: ['ops'] }]),
-    SIGNALBOX_NOTIFICATIONS_FOLD_FOR: '0s',
-  }
-  let server = await startServer({ env })
+  let server = await startServer({ env: channelsAt(receiver.url) })
   onTestFinished(() => server.stop())
   for (const id of ['report:1', 'report:2']) await fails(server, id)
   await until('the receiver was asked', () => receiver.received.length > 0, LONG_MS)
@@ -84,4 +96,18 @@ it('arrive although the receiver is down and the server is killed', { timeout: 3
   const test = signalbox(['notifications', 'test', 'ops', '--json'], { env: { SIGNALBOX_URL: server.url } })
   expect(await test.exited, test.err()).toBe(0)
   expect(JSON.parse(test.out())).toMatchObject({ channel: 'ops', delivered: true })
+})
+
+it('tell of what workers end on the store itself, without the server', { timeout: 3 * LONG_MS }, async () => {
+  const receiver = await webhookReceiver()
+  onTestFinished(() => receiver.close())
+  const server = await startServer({ env: channelsAt(receiver.url) })
+  onTestFinished(() => server.stop())
+  const jobs = join(root, 'test/races/fixtures/jobs')
+  const env = { SIGNALBOX_DATA_DIR: server.dataDir, NOTES: devNull }
+  const worker = signalbox(['worker', jobs, '--metrics', 'off'], { env })
+  onTestFinished(() => worker.kill('SIGKILL'))
+  await until('the worker is ready', () => (worker.out() + worker.err()).includes('worker is ready'), LONG_MS)
+  await post(server, 'jobs/failing/runs', { input: {}, id: 'bad' })
+  await until('its end is told', () => receiver.received.some((one) => runOf(one) === 'failing:bad'), LONG_MS)
 })

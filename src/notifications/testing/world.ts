@@ -39,9 +39,11 @@ export interface World {
 export interface WorldOptions extends Partial<Omit<NotificationsServiceOptions, 'channels'>> {
   /** Names; default `ops`. */
   readonly channels?: readonly string[]
+  /** Of each channel. */
+  readonly tryMs?: number
 }
 
-export function world({ channels = ['ops'], ...options }: WorldOptions = {}): World {
+export function world({ channels = ['ops'], tryMs, ...options }: WorldOptions = {}): World {
   const clock = new ManualClock()
   const database = memoryDatabase({ limits: { keys: 'decimal' } })
   const taken: World['taken'] = {}
@@ -51,6 +53,7 @@ export function world({ channels = ['ops'], ...options }: WorldOptions = {}): Wo
   const channel = (name: string): NotificationsServiceOptions['channels'][number] => ({
     name,
     type: 'webhook',
+    ...(tryMs === undefined ? {} : { tryMs }),
     target: `https://${name}.example.org/…`,
     async send(event, _, signal) {
       tried.push({ channel: name, id: event.id, at: clock.now() })

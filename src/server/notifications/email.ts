@@ -19,7 +19,9 @@ interface SmtpFailure extends Error {
   readonly responseCode?: number
 }
 
-const TIMEOUT_MS = 9_000
+const CONNECT_MS = 9_000
+/** Together with the above within what a try may take. */
+const ANSWER_MS = 30_000
 const MAX_SHOWN = 160
 
 /** @param config with a sender, here or with the server */
@@ -35,9 +37,9 @@ export function emailSender({ to, from }: EmailConfig, smtp: SmtpConfig, links: 
       requireTLS: smtp.tls === 'starttls',
       ignoreTLS: smtp.tls === 'off',
       ...(smtp.user === undefined ? {} : { auth: { user: smtp.user, pass: smtp.password ?? '' } }),
-      connectionTimeout: TIMEOUT_MS,
-      greetingTimeout: TIMEOUT_MS,
-      socketTimeout: TIMEOUT_MS,
+      connectionTimeout: CONNECT_MS,
+      greetingTimeout: ANSWER_MS,
+      socketTimeout: ANSWER_MS,
       disableFileAccess: true,
       disableUrlAccess: true,
     })

@@ -34,9 +34,13 @@ export async function post({ url, body, headers = {}, signal, now }: Post): Prom
   } catch (error) {
     return { ok: false, error: `${url.host} was not reached (${reasonOf(error)})`, fault: 'channel' }
   }
-  const text = await beginningOf(response)
   const { status } = response
-  if (response.ok) return { ok: true }
+  if (response.ok) {
+    // It was taken, whatever else is said: a body without end must not make it a failure, and have it sent again.
+    await response.body?.cancel().catch(() => undefined)
+    return { ok: true }
+  }
+  const text = await beginningOf(response)
   const said = text === '' ? '' : `: ${shown(text, url)}`
   const pause = retryAfter(response.headers.get('retry-after'), now)
   const moved =

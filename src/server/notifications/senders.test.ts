@@ -1,6 +1,8 @@
 /** The channels against receivers on loopback, and what nobody may smuggle through them. */
 import { spawnSync } from 'node:child_process'
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Event } from '../../notifications/event.ts'
 import { noticeId } from '../../notifications/notice.ts'
@@ -110,6 +112,19 @@ describe('a webhook', () => {
     answer(500, {}, 'x'.repeat(5_000_000))
     const sent = await webhookSender({ type: 'webhook', url, secret: SECRET }, links)(event(), NOW, signal)
     expect(sent).toHaveProperty('error', expect.stringMatching(/x{160}$/))
+  })
+
+  it('is sent once it was taken, though the answer never ends', async () => {
+    const server = createServer((_, response) => void response.writeHead(200).write('ok'))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const send = webhookSender({ type: 'webhook', url, secret: SECRET }, links)
+    expect(await send(event(), NOW, signal)).toEqual({ ok: true })
   })
 
   it('that nobody listens to, or that does not answer, is one line', async () => {

@@ -8538,7 +8538,10 @@ const jobManifest = object({
 	onLost: _enum(["retry", "fail"]).optional().describe("Absent: the job does not say; runs that a schedule makes then fail, others are tried again."),
 	retentionMs: retentionMs.optional()
 });
-object({ runs: array(newRun).min(1).max(1e3) });
+/** Bodies of the routes under `/api/v1/runs` and `/api/v1/jobs`. */
+/** Who holds a run has to release it, which cannot be done from here. */
+const noHold = string().refine(() => false, "must be left away: only schedules hold runs");
+object({ runs: array(newRun.extend({ hold: noHold.optional() })).min(1).max(1e3) });
 object({
 	worker: workerName,
 	leaseMs,
