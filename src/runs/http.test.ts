@@ -192,7 +192,7 @@ describe('runs over HTTP', () => {
     const id = 'mail:nightly.v2@2026-11-21T21:00:00Z:backfill'
     const run = aRun({ id, schedule: 'nightly.v2', source: 'backfill', hold: 'mail:1 has not ended' })
     const refused = await ask(operator, 'POST', '/api/v1/runs', { runs: [run] })
-    const message = 'runs.0.hold: must be left away: only schedules hold runs'
+    const message = "runs.0.hold: 'mail:1 has not ended' must be left away: only schedules hold runs"
     expect(refused).toMatchObject({ status: 400, body: { error: { message } } })
     await runs.create(run)
     expect((await ask(operator, 'GET', at(id))).body).toMatchObject({ id, held: 'mail:1 has not ended' })
