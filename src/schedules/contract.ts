@@ -112,6 +112,8 @@ export interface SchedulesServiceOptions {
   readonly beside?: (notice: ScheduleNotice) => readonly Change[]
   /** Why the external trigger cannot keep a rule; what it objects to is refused when it is saved. */
   readonly objection?: (rule: TriggerRule) => string | undefined
+  /** The channels that a definition may notify; what names another is refused when it is saved. Default: any. */
+  readonly channels?: readonly string[]
   /** For views: how the external trigger keeps a schedule's rule. */
   readonly triggerStateOf?: (name: string) => TriggerState | undefined
   /** For metrics and logs. Must not throw. */

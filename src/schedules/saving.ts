@@ -50,6 +50,7 @@ import { anchorFor, timingOf } from './timing.ts'
 
 export interface SavingContext extends Context {
   readonly objection: SchedulesServiceOptions['objection']
+  readonly channels: SchedulesServiceOptions['channels']
 }
 
 export interface Saved {
@@ -192,6 +193,7 @@ async function checked(
   if (old === undefined || old.job !== wanted.job || !sameJson(old.parameters, wanted.parameters)) {
     checkJob(wanted, manifest, unknownJob)
   }
+  if (!sameJson(old?.notify, wanted.notify)) checkChannels(wanted, context.channels)
   if (old === undefined || !sameTiming(old, wanted)) {
     const now = nowOf(context)
     checkFires(timingOf(wanted, anchorFor(wanted, now)), wanted, now)
@@ -211,6 +213,13 @@ function checkJob(wanted: ScheduleDefinition, manifest: JobManifest | undefined,
   }
   const problem = problemOf(wanted, manifest)
   if (problem !== undefined) throw invalid('parameters', problem)
+}
+
+function checkChannels({ notify }: ScheduleDefinition, known: SavingContext['channels']): void {
+  const unknown = notify?.channels.find((channel) => known?.includes(channel) === false)
+  if (unknown === undefined || known === undefined) return
+  const there = known.length === 0 ? 'none is configured' : `there are ${known.join(', ')}`
+  throw invalid('notify', `notify: there is no channel '${unknown}'; ${there} (notifications.channels)`)
 }
 
 /** Is something due that the change would lose? */

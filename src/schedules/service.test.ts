@@ -88,6 +88,25 @@ describe('saving a schedule', () => {
     expect((await schedules.update('s', { description: 'still' }, BY)).description).toBe('still')
   })
 
+  it('refuses a channel that is not configured; one that was, and is not any more, keeps nothing from being changed', async () => {
+    const { schedules, another } = await oneServer({ channels: ['ops', 'chat'] })
+    const notify = (...channels: string[]) => ({ ...base, notify: { channels } })
+    await expect(schedules.put(notify('ops', 'opps'), BY)).rejects.toThrow(
+      "notify: there is no channel 'opps'; there are ops, chat (notifications.channels)",
+    )
+    expect((await schedules.list()).total).toBe(0)
+    await schedules.put(notify('chat'), BY)
+    await expect(schedules.update('s', { notify: { channels: ['opps'] } }, BY)).rejects.toThrow(/'opps'/)
+    const { schedules: later } = another({ channels: [] })
+    expect(await later.update('s', { description: 'still' }, BY)).toMatchObject({
+      description: 'still',
+      rev: 2,
+    })
+    expect((await later.pause('s', BY)).enabled).toBe(false)
+    await expect(later.put(notify('ops'), BY)).rejects.toThrow(/'ops'; none is configured/)
+    expect((await later.update('s', { notify: { channels: [] } }, BY)).notify).toEqual({ channels: [] })
+  })
+
   it('asks the external trigger', async () => {
     const { schedules } = await oneServer({
       trigger: 'eventbridge',

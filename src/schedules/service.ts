@@ -50,7 +50,7 @@ class StoreSchedules implements SchedulesService {
   readonly #closing = new AbortController()
 
   constructor(options: SchedulesServiceOptions) {
-    const { store, clock, random, runs, trigger, objection } = options
+    const { store, clock, random, runs, trigger, objection, channels } = options
     this.#options = options
     const external = trigger === 'eventbridge' || trigger === 'eventbridge-scheduler'
     this.#context = {
@@ -69,6 +69,7 @@ class StoreSchedules implements SchedulesService {
       changed: () => this.#hints.give(),
       closing: this.#closing.signal,
       objection,
+      channels,
     }
     this.#held = new HeldRuns(this.#context)
     this.#firing = new Firing(this.#context)

@@ -23,7 +23,10 @@ import { messageEngineOf } from './messages.ts'
 type ScheduleKeys = Pick<Config, 'schedules' | 'store' | 'messages'>
 
 /** What an external trigger and notifications add; see `SchedulesServiceOptions`. */
-type Additions = Pick<SchedulesServiceOptions, 'beside' | 'objection' | 'triggerStateOf' | 'onChange'>
+type Additions = Pick<
+  SchedulesServiceOptions,
+  'beside' | 'channels' | 'objection' | 'triggerStateOf' | 'onChange'
+>
 
 export interface ServerSchedulesOptions extends Additions {
   readonly config: ScheduleKeys
@@ -72,7 +75,7 @@ export function triggerOf(config: ScheduleKeys): TriggerKind {
 /** @example const { schedules, face } = openServerSchedules({ config, store, shared, runs, clock, random, registry, logger }) */
 export function openServerSchedules(options: ServerSchedulesOptions): ServerSchedules {
   const { config, store, shared, runs, clock, random, registry, logger } = options
-  const { beside, objection, triggerStateOf, onChange } = options
+  const { beside, channels, objection, triggerStateOf, onChange } = options
   const trigger = triggerOf(config)
   if (trigger === 'off') {
     const why =
@@ -88,6 +91,7 @@ export function openServerSchedules(options: ServerSchedulesOptions): ServerSche
     pollMs: config.schedules.poll?.ms ?? (shared ? POLL_MS.shared : POLL_MS.own),
     onEvent: scheduleObserver(registry, logger),
     ...(beside === undefined ? {} : { beside }),
+    ...(channels === undefined ? {} : { channels }),
     ...(objection === undefined ? {} : { objection }),
     ...(triggerStateOf === undefined ? {} : { triggerStateOf }),
     ...(onChange === undefined ? {} : { onChange }),

@@ -52,6 +52,7 @@ export async function openServerWork(options: ServerWorkOptions): Promise<Server
     ...options,
     runs,
     beside: notices.besideMissed,
+    channels: Object.keys(config.notifications.channels ?? {}),
     ...trigger?.additions,
   })
   notices.askSchedules((name) => schedules.schedules.notifyOf(name))
