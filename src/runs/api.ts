@@ -65,7 +65,7 @@ export interface RunsApi {
 
   /** Begins an attempt, if the run is queued and due. */
   claim(id: string, claim: Claim): Promise<ClaimView>
-  /** Prolongs a claim: the run's worker lives. Every third of the lease. */
+  /** Prolongs a claim: the run's worker lives. Every sixth of the lease. */
   beat(
     id: string,
     epoch: number,

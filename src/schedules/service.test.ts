@@ -89,7 +89,8 @@ describe('saving a schedule', () => {
   })
 
   it('refuses a channel that is not configured; one that was, and is not any more, keeps nothing from being changed', async () => {
-    const { schedules, another } = await oneServer({ channels: ['ops', 'chat'] })
+    const server = await oneServer({ channels: ['ops', 'chat'] })
+    const { schedules } = server
     const notify = (...channels: string[]) => ({ ...base, notify: { channels } })
     await expect(schedules.put(notify('ops', 'opps'), BY)).rejects.toThrow(
       "notify: there is no channel 'opps'; there are ops, chat (notifications.channels)",
@@ -97,7 +98,7 @@ describe('saving a schedule', () => {
     expect((await schedules.list()).total).toBe(0)
     await schedules.put(notify('chat'), BY)
     await expect(schedules.update('s', { notify: { channels: ['opps'] } }, BY)).rejects.toThrow(/'opps'/)
-    const { schedules: later } = another({ channels: [] })
+    const { schedules: later } = server.another({ channels: [] })
     expect(await later.update('s', { description: 'still' }, BY)).toMatchObject({
       description: 'still',
       rev: 2,
