@@ -127,7 +127,7 @@ async function onStore(
     send: sendThrough(engine),
     sweepMs: SWEEP_MS,
     beside: (before, after) => {
-      const notice = noticeOf(before, after)
+      const notice = notices.isHeard ? noticeOf(before, after) : undefined
       return notice === undefined ? [] : notices.changesFor(notice)
     },
   })

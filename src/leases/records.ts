@@ -12,6 +12,7 @@
  * what was read after the header is true when the commit succeeds.
  */
 import { createHash } from 'node:crypto'
+import { keyHash } from '../ports/key-hash.ts'
 import { decimalKey, type Json, type Key } from '../ports/store.ts'
 import { providerId, type ProviderConfig, type ProviderName } from './api.ts'
 import type { Entry, Header, Outcome, PastRequest } from './state.ts'
@@ -52,7 +53,7 @@ export const headerKey = (provider: ProviderName): Key => [partitionOf(provider)
 export const entryKey = (provider: ProviderName, seq: number): Key => [partitionOf(provider), decimalKey(seq)]
 export const outcomeKey = (provider: ProviderName, sha: string): Key => [
   `signalbox:lx:${keyName(provider)}`,
-  decimalKey(hashOf(sha)),
+  decimalKey(keyHash(sha)),
 ]
 
 export const historyPartition = (provider: ProviderName): string => `signalbox:lh:${keyName(provider)}`
@@ -60,13 +61,8 @@ export const historyPartition = (provider: ProviderName): string => `signalbox:l
 export const registryPartition = 'signalbox:leases'
 export const registryKey = (provider: ProviderName): Key => [
   registryPartition,
-  decimalKey(hashOf(providerId(provider))),
+  decimalKey(keyHash(providerId(provider))),
 ]
-
-/** A number of 15 digits at most. */
-function hashOf(text: string): number {
-  return createHash('sha256').update(text).digest().readUIntBE(0, 6) % 10 ** 15
-}
 
 /** Records are plain JSON; interfaces lack the index signature that `Json` asks for. */
 export function asJson(value: StoredHeader | Entry | Kept | StoredPast | Registered): Json {

@@ -35,19 +35,10 @@ export function subjectOf({ job, schedule }: About): string {
 
 /** @param facts what tells this occurrence from all others, such as its kind, the run and when that was created */
 export function noticeId(...facts: readonly (string | number)[]): string {
-  return `evt_${digest(facts.join(' ')).toString('hex').slice(0, 32)}`
-}
-
-/** A number of 15 digits at most. */
-export function hashOf(...texts: readonly string[]): number {
-  return digest(texts.join(' ')).readUIntBE(0, 6) % 10 ** 15
+  return `evt_${createHash('sha256').update(facts.join(' ')).digest('hex').slice(0, 32)}`
 }
 
 /** Does a success after this count as a recovery? Who cancels knows why. */
 export function isBad(kind: NoticeKind): boolean {
   return kind !== 'succeeded' && kind !== 'cancelled'
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

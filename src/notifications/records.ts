@@ -14,10 +14,11 @@
  * `in`, so that it is taken in the order in which it was committed.
  */
 import type { Random } from '../kernel/id.ts'
+import { keyHash } from '../ports/key-hash.ts'
 import { decimalKey, type Change, type Json, type Key } from '../ports/store.ts'
 import type { Event, Streak } from './event.ts'
 import type { Lane } from './folding.ts'
-import { hashOf, subjectOf, type Notice } from './notice.ts'
+import { subjectOf, type Notice } from './notice.ts'
 
 export const SHARDS = 4
 const KEYS_PER_MS = 100
@@ -57,7 +58,7 @@ export interface Out {
   readonly since: number
 }
 
-export const inPartition = (subject: string): string => `signalbox:note:in:${hashOf(subject) % SHARDS}`
+export const inPartition = (subject: string): string => `signalbox:note:in:${keyHash(subject) % SHARDS}`
 export const inPartitions: readonly string[] = Array.from(
   { length: SHARDS },
   (_, i) => `signalbox:note:in:${i}`,
@@ -71,13 +72,14 @@ export const outKey = (channel: string, at: number): Key => [outPartition(channe
 export const givenUpKey = (at: number): Key => [GIVEN_UP, decimalKey(at)]
 export const laneKey = (channel: string, subject: string): Key => [
   'signalbox:note:lane',
-  decimalKey(hashOf(channel, subject)),
+  decimalKey(keyHash(`${channel} ${subject}`)),
 ]
-export const streakKey = (subject: string): Key => [STREAKS, decimalKey(hashOf(subject))]
-export const channelKey = (name: string): Key => [CHANNELS, decimalKey(hashOf(name))]
+export const streakKey = (subject: string): Key => [STREAKS, decimalKey(keyHash(subject))]
+export const channelKey = (name: string): Key => [CHANNELS, decimalKey(keyHash(name))]
 
 /** The same event to the same channel is the same message. */
-export const messageId = (event: Event, channel: string): string => decimalKey(hashOf(event.id, channel))
+export const messageId = (event: Event, channel: string): string =>
+  decimalKey(keyHash(`${event.id} ${channel}`))
 
 /** The first key of this instant. */
 export const keyAt = (ms: number): number => Math.floor(ms) * KEYS_PER_MS

@@ -87,6 +87,11 @@ export class NoticeWriter {
     this.#keys = new Keys(options.random)
   }
 
+  /** Does anybody want to hear of anything, as far as is known? */
+  get isHeard(): boolean {
+    return this.#rules !== undefined
+  }
+
   /** Nothing if nobody wants to know. Call it anew for each attempt of a commit. */
   changesFor(notice: Notice): readonly Change[] {
     if (this.#rules === undefined || !isWanted(notice, this.#rules, this.#open)) return []

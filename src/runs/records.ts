@@ -16,7 +16,6 @@
  * record with every transition. Once a run has ended, its records expire by themselves; what a run has beside them
  * (`runx`) is deleted through `live`.
  */
-import { createHash } from 'node:crypto'
 import { decimalKey, type Change, type Json, type Key } from '../ports/store.ts'
 import { hasEnded, type KeptLine, type Run } from './state.ts'
 import type { CancelOrder } from './api-views.ts'
@@ -122,11 +121,6 @@ export function shardOf(id: string): number {
   let hash = 0
   for (let i = 0; i < id.length; i++) hash = (Math.imul(hash, 31) + id.charCodeAt(i)) | 0
   return (hash >>> 0) % SHARDS
-}
-
-/** A number of 15 digits at most. */
-export function hashOf(text: string): number {
-  return createHash('sha256').update(text).digest().readUIntBE(0, 6) % 10 ** 15
 }
 
 export function isLarge(json: Json): boolean {

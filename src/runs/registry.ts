@@ -6,8 +6,8 @@ import { backoffDelay } from '../kernel/backoff.ts'
 import { sleep, type Clock } from '../kernel/clock.ts'
 import { SignalboxError } from '../kernel/error.ts'
 import type { Random } from '../kernel/id.ts'
+import { keyHash } from '../ports/key-hash.ts'
 import { decimalKey, type Json, type Store, type StoredRecord } from '../ports/store.ts'
-import { hashOf } from './records.ts'
 import type { JobManifest } from './vocabulary.ts'
 
 export interface Registered {
@@ -24,7 +24,7 @@ export interface RegistryContext {
 }
 
 const PARTITION = 'signalbox:jobs'
-const keyOf = (name: string) => [PARTITION, decimalKey(hashOf(name))] as const
+const keyOf = (name: string) => [PARTITION, decimalKey(keyHash(name))] as const
 /** A worker that said nothing for so long does not count. */
 export const WORKER_SEEN_MS = 180_000
 /** Said again within this time, with the same manifest, it is not written again. */

@@ -55,7 +55,7 @@ export function operatorRoutes(app: App, schedules: SchedulesService): void {
       const { name } = request.params
       const own = await demandOwnJob(schedules, name, principal)
       if (body.id !== undefined && own !== undefined)
-        demandSchedules(request.principal, [{ id: `${own.job}:${body.id}` }])
+        demandSchedules(principal, [{ id: `${own.job}:${body.id}` }])
       return schedules.run(name, body, { by: principal.name })
     },
   })

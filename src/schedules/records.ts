@@ -14,8 +14,9 @@
  * - `next` is the first time that nobody has decided about. It goes back only when the definition's timing changes, and never to a
  *   time that was decided (`settled`).
  */
+import { keyHash } from '../ports/key-hash.ts'
 import { decimalKey, type Change, type Json, type Key, type Store, type Version } from '../ports/store.ts'
-import { hashOf, shardOf, SHARDS } from '../runs/records.ts'
+import { shardOf, SHARDS } from '../runs/records.ts'
 import type { ScheduleDefinition } from './api.ts'
 
 /** Times are milliseconds since the epoch by the store's clock. */
@@ -78,8 +79,8 @@ const FIRE_KEPT_MS = 8 * 86_400_000
 const KEYS_PER_SECOND = 100_000
 
 export const scheduleKey = (name: string): Key => [`signalbox:sch:${name}`, decimalKey(0)]
-export const rowKey = (name: string): Key => [ROWS, decimalKey(hashOf(name))]
-export const heldKey = (name: string): Key => [HELD, decimalKey(hashOf(name))]
+export const rowKey = (name: string): Key => [ROWS, decimalKey(keyHash(name))]
+export const heldKey = (name: string): Key => [HELD, decimalKey(keyHash(name))]
 export const duePartition = (shard: number): string => `signalbox:sch:due:${shard}`
 export const firesPartition = (name: string): string => `signalbox:sch:fires:${name}`
 

@@ -2,7 +2,7 @@
  * The times of a schedule: its expression in its time zone, between `startAt` (inclusive) and `endAt` (exclusive), and a rate from its
  * anchor. Pure. All times are whole seconds, in milliseconds since the epoch.
  */
-import { hashOf } from '../runs/records.ts'
+import { keyHash } from '../ports/key-hash.ts'
 import type { ScheduleDefinition } from './api.ts'
 import { nextAfter } from './expression/next.ts'
 import { parseExpression, type Expression } from './expression/parse.ts'
@@ -91,7 +91,7 @@ export function newestTimes(timing: Timing, from: number, to: number, count: num
 
 /** How much later the run of a time starts: the same for the same time, spread evenly over times and schedules. */
 export function jitterOf({ name, jitterMs }: ScheduleDefinition, at: number): number {
-  return jitterMs === 0 ? 0 : hashOf(`${name}@${at}`) % (jitterMs + 1)
+  return jitterMs === 0 ? 0 : keyHash(`${name}@${at}`) % (jitterMs + 1)
 }
 
 /** `2026-03-01T00:00:00Z` */

@@ -26,6 +26,7 @@ import {
 } from './trigger-records.ts'
 import { notInSync } from './trigger-report.ts'
 import { inTurn } from './trigger-turn.ts'
+import { iso } from './views.ts'
 
 /** What happened, for metrics and logs. */
 export type TriggerSyncEvent =
@@ -350,8 +351,4 @@ function sleepFor(clock: Clock, ms: number): Pause {
   const over = Promise.withResolvers<void>()
   const timer = clock.timer(ms, over.resolve)
   return { over: over.promise, cancel: () => timer.cancel() }
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -89,13 +89,15 @@ export function openServerNotifications(options: ServerNotificationsOptions): Se
     pollMs: shared ? POLL_MS.shared : POLL_MS.own,
     onEvent: channels.length === 0 ? () => undefined : observer(registry, logger, clock),
   })
-  const changesFor = (notice: Notice | undefined): readonly Change[] =>
-    notice === undefined ? [] : notifications.changesFor(notice)
   return {
     notifications,
     face: notificationsFace({ notifications }),
-    besideRun: (before, after) => changesFor(noticeOf(before, after)),
-    besideMissed: (missed) => changesFor(missedNotice(missed)),
+    besideRun(before, after) {
+      if (channels.length === 0) return [] // not even a notice is made, for every run passes here
+      const notice = noticeOf(before, after)
+      return notice === undefined ? [] : notifications.changesFor(notice)
+    },
+    besideMissed: (missed) => notifications.changesFor(missedNotice(missed)),
     askSchedules: (ask) => (notifyOf = ask),
   }
 }

@@ -40,7 +40,7 @@ type Command<I extends Sdk.ServiceInputTypes, O extends Sdk.ServiceOutputTypes> 
   >
 >
 
-export const REQUEST_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 3_000
 
 export class EventBridge {
@@ -85,19 +85,19 @@ export class EventBridge {
 
 /** Nothing is sent yet. @throws SignalboxError `config_invalid` */
 export async function openEventBridgeClient(options: AwsOptions): Promise<EventBridge> {
-  const { endpoint, clock, random } = options
   const sdk = await loadSdk()
   const client = new sdk.EventBridgeClient(clientConfig(options))
-  const calls = new Calls({
-    prefix: 'events',
-    endpoint,
-    region: () => client.config.region(),
-    clock,
-    random,
-    requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-    onRequest: options.onRequest ?? (() => {}),
-  })
-  return new EventBridge(sdk, client, calls)
+  return new EventBridge(
+    sdk,
+    client,
+    openCalls('events', options, () => client.config.region()),
+  )
+}
+
+/** @param prefix of the service in IAM */
+export function openCalls(prefix: string, options: AwsOptions, region: () => Promise<string>): Calls {
+  const { endpoint, clock, random, requestTimeoutMs = REQUEST_TIMEOUT_MS, onRequest = () => {} } = options
+  return new Calls({ prefix, endpoint, region, clock, random, requestTimeoutMs, onRequest })
 }
 
 /** What both SDKs' clients take. @throws SignalboxError `config_invalid` */

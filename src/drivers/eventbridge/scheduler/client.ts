@@ -1,8 +1,8 @@
 /** EventBridge Scheduler's client: the SDK, loaded when the driver opens, behind `Calls`. */
 import type * as Api from '@aws-sdk/client-scheduler'
 import { SignalboxError } from '../../../kernel/error.ts'
-import { Calls, type CallFacts } from '../calls.ts'
-import { clientConfig, REQUEST_TIMEOUT_MS, type AwsOptions } from '../client.ts'
+import type { Calls, CallFacts } from '../calls.ts'
+import { clientConfig, openCalls, type AwsOptions } from '../client.ts'
 
 type Command<I extends Api.ServiceInputTypes, O extends Api.ServiceOutputTypes> = InstanceType<
   typeof Api.$Command<I, O, Api.SchedulerClientResolvedConfig, Api.ServiceInputTypes, Api.ServiceOutputTypes>
@@ -60,19 +60,13 @@ function renamed(error: unknown): unknown {
 
 /** Nothing is sent yet. @throws SignalboxError `config_invalid` */
 export async function openSchedulerClient(options: AwsOptions): Promise<Scheduler> {
-  const { endpoint, clock, random } = options
   const api = await loadSchedulerSdk()
   const client = new api.SchedulerClient(clientConfig(options))
-  const calls = new Calls({
-    prefix: 'scheduler',
-    endpoint,
-    region: () => client.config.region(),
-    clock,
-    random,
-    requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
-    onRequest: options.onRequest ?? (() => {}),
-  })
-  return new Scheduler(api, client, calls)
+  return new Scheduler(
+    api,
+    client,
+    openCalls('scheduler', options, () => client.config.region()),
+  )
 }
 
 /** @param load imports the package; a parameter for tests. */
